@@ -1,0 +1,1 @@
+"""From files to a clean panel: read, check, clean, split."""

@@ -1,0 +1,81 @@
+"""SalesLines: what a source says, row by row, in our words and not yet judged.
+
+`read` makes it, `check` looks at it, `clean` turns it into a SalesPanel. It is lazy: nothing is loaded before a question is
+asked, so 23 million lines cost no more memory than one streaming pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from shelfcast.names import Kind
+from shelfcast.periods import Frequency
+
+ROW = "row"  # UInt32: 0-based position of a data row in the whole source
+CANCELLED = "cancelled"  # Boolean: the line takes an earlier sale back (an invoice number that says so)
+
+
+def text_of(column: str) -> str:
+    """The column that keeps what a text source had written where `column` was parsed from it.
+
+    >>> text_of("date")
+    'date as written'
+    """
+    return f"{column} as written"
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """A table of covariates beside the sales: lazy, with canonical key names.
+
+    Attributes
+    ----------
+    frame : any of `item`, `location`, `date` (Date or Datetime), and the values
+    source : where it came from, for messages
+    """
+
+    frame: pl.LazyFrame
+    source: str
+
+
+@dataclass(frozen=True)
+class SalesLines:
+    """One row per line of the source.
+
+    Attributes
+    ----------
+    frame : lazy table with `date` (Date or Datetime), `sales` (Float64), `item` and `location` where the source has them (in their
+        own types), `price`, `promo`, `stock`, `available`, `cancelled` where it has them, and the wanted covariates under
+        their own names. Columns that were parsed from text (date, sales, price ...) have the text beside them
+        under `text_of(column)`: null after parsing with a text beside it is an unparsable value. Nothing is dropped.
+    source : file, glob, table or frame, for messages
+    files : how many files the source has
+    first_line : line number, in the one text file, of data row 0 (2 after a header); None where rows have no line numbers
+    shape : `transactions` (several lines a period are normal and are added up) or `series` (one row per item, location and
+        period; a second one is a mistake)
+    dialect : name of the recognised dialect, or None
+    columns : {our role: the source's column}
+    covariates : {name: known or past}, as declared
+    tables : covariate files
+    items, places : attribute tables with `item` or `location` as key; places may have `latitude` and `longitude` in degrees
+    freq : as asked for, or None to infer
+    told : sentences that say what was recognised and why, for the user
+    left_out : columns of the source that nothing uses
+    """
+
+    frame: pl.LazyFrame
+    source: str
+    files: int = 1
+    first_line: int | None = None
+    shape: Literal["transactions", "series"] = "series"
+    dialect: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    covariates: Mapping[str, Kind] = field(default_factory=dict)
+    tables: tuple[Covariates, ...] = ()
+    items: pl.DataFrame | None = None
+    places: pl.DataFrame | None = None
+    freq: Frequency | None = None
+    told: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()

@@ -1,0 +1,86 @@
+"""The only file that cuts time.
+
+A model gets a panel that ends at its cutoff; the truth of a window sits behind another method, for scoring alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from shelfcast.errors import DataError, SettingsError, shorten
+from shelfcast.names import ITEM, LOCATION
+from shelfcast.panel import PERIOD, SERIES, CovariateTable, SalesPanel, hide_future
+
+
+def cut(panel: SalesPanel, cutoff: int | date | str) -> SalesPanel:
+    """The panel as it was known at `cutoff`: later sales and past covariates are gone, known covariates stay.
+
+    Series whose first row comes later are left out.
+
+    Parameters
+    ----------
+    cutoff : last period of history, as a period number or any day within it
+
+    Raises
+    ------
+    DataError
+        If no series has begun by then.
+    """
+    at = cutoff if isinstance(cutoff, int) else panel.frequency.number(cutoff)
+    begun = (panel.series["start"] <= at).to_numpy()
+    if not begun.any():
+        earliest = panel.frequency.date(int(panel.series["start"].min()))  # type: ignore[arg-type]
+        raise DataError(f"There is no history up to {panel.frequency.date(at)}: the first sales are of {earliest}. "
+                        f"Choose a later cutoff.")
+    kept = panel if begun.all() else panel.select(begun)
+    tables = []
+    for table in kept.tables:
+        gone = [c for c in table.values if kept.covariates.get(c) == "past"]
+        future = pl.col(PERIOD) > at
+        frame = table.frame
+        if PERIOD in table.keys and gone:
+            frame = frame.with_columns(pl.when(future).then(None).otherwise(pl.col(c)).alias(c) for c in gone)
+            if len(gone) == len(table.values):
+                frame = frame.filter(~future)
+        tables.append(CovariateTable(frame))
+    return replace(kept, rows=hide_future(kept.rows, at, kept.covariates), tables=tuple(tables), cutoff=at)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One piece of the past to forecast: `past` for the model, `truth()` for the judge, never for a model."""
+
+    past: SalesPanel
+    horizon: int
+    _whole: SalesPanel
+
+    def truth(self) -> np.ndarray:
+        """float64 (N, H), units: what was sold in the window, nan where it is not known; rows as in `past.series`."""
+        keys = [ITEM, LOCATION]
+        whole = self._whole
+        chosen = whole.series.with_row_index(SERIES).join(self.past.series.select(keys), on=keys, how="semi")[SERIES].to_numpy()
+        last = self.past.cutoff + self.horizon
+        sales = whole.select(chosen).dense(covariates=()).sales
+        return sales[:, sales.shape[1] - (whole.cutoff - self.past.cutoff):][:, : last - self.past.cutoff]
+
+
+def windows(panel: SalesPanel, *, horizon: int, count: int = 1) -> Iterator[Window]:
+    """The last `count` windows of `horizon` periods, oldest first; window k ends k horizons before the cutoff.
+
+    Raises
+    ------
+    SettingsError
+        If the oldest window would begin before all history.
+    """
+    if horizon < 1 or count < 1:
+        raise SettingsError(f"Windows need a horizon and a count of at least 1; got {shorten(horizon)} and {shorten(count)}.")
+    start = int(panel.series["start"].min())  # type: ignore[arg-type]
+    if panel.cutoff - horizon * count < start:
+        length = panel.cutoff - start + 1
+        raise SettingsError(f"{count} windows of {horizon} {panel.frequency.noun}s need more than {horizon * count} periods "
+                            f"of history; there are {length}.")
+    for k in range(count, 0, -1):
+        yield Window(cut(panel, panel.cutoff - horizon * k), horizon, panel)

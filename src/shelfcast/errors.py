@@ -1,0 +1,80 @@
+"""Every error that shelfcast raises on purpose.
+
+    ShelfcastError
+      DataError            the data cannot be used as they are
+      SettingsError        a setting, flag or argument is wrong            (also a ValueError)
+        UnknownNameError   a name that is not among the known ones          (says which are, and the nearest)
+      SourceError          a file, folder or database cannot be opened      (also an OSError)
+      WeightsError         a saved model is absent, damaged or of another kind
+      MissingExtraError    an optional package is not installed             (also an ImportError)
+
+An error says what is wrong with the value, where, and what to do next. `exit_code` is what the command line ends with.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ShelfcastError(Exception):
+    """Base of all: catch this one to catch every error that is not our bug."""
+
+    exit_code = 1
+
+
+class DataError(ShelfcastError):
+    """The data cannot be used as they are."""
+
+
+class SettingsError(ShelfcastError, ValueError):
+    """A setting, flag or argument is wrong."""
+
+    exit_code = 2
+
+
+class UnknownNameError(SettingsError):
+    """A name that is not among the known ones.
+
+    >>> raise UnknownNameError("model", "spactime", ["naive", "spacetime"])
+    Traceback (most recent call last):
+        ...
+    shelfcast.errors.UnknownNameError: No model is called 'spactime'. Did you mean 'spacetime'? Known: naive, spacetime.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], *, advice: str = "") -> None:
+        known = [str(k) for k in known]
+        near = get_close_matches(name, known, n=1, cutoff=0.6) or [k for k in known if k.lower() == name.lower()]
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        shown = ", ".join(known[:20]) + (f" and {len(known) - 20:,} more" if len(known) > 20 else "")
+        listed = f" Known: {shown}." if known else f" There is no {what} at all."
+        super().__init__(f"No {what} is called {shorten(name)!r}.{guess}{listed}{' ' + advice if advice else ''}")
+
+
+class SourceError(ShelfcastError, OSError):
+    """A file, folder or database cannot be opened or is not what its name says."""
+
+    exit_code = 2
+
+
+class WeightsError(ShelfcastError):
+    """A saved model is absent, damaged, or of another kind than asked."""
+
+
+class MissingExtraError(ShelfcastError, ImportError):
+    """An optional package is not installed; the message holds the line that installs it."""
+
+    exit_code = 3
+
+    def __init__(self, purpose: str, extra: str, package: str) -> None:
+        super().__init__(f"{purpose} needs the package {package!r}, which is not installed. "
+                         f"Install it with: pip install 'shelfcast[{extra}]'")
+        self.extra = extra
+
+
+def shorten(text: object, limit: int = 80) -> str:
+    """A value for a message: never longer than `limit` characters, however long the input was.
+
+    >>> shorten("x" * 200, limit=10)
+    'xxxxxxx...'
+    """
+    text = str(text)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,1 @@
+"""Evaluate: replay the past and score forecasts against what happened."""

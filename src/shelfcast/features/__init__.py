@@ -1,0 +1,1 @@
+"""Features: what a date, a past, a price and a place say about sales."""

@@ -1,0 +1,1 @@
+"""Models: each takes a SalesPanel and returns a Forecast."""

@@ -1,0 +1,70 @@
+"""The protocol that every model follows, and nothing else to inherit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self, runtime_checkable
+
+from shelfcast.forecast import Forecast
+from shelfcast.names import LEVELS
+from shelfcast.panel import SalesPanel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What a model can use and needs: data, so that callers may ask without running it.
+
+    Attributes
+    ----------
+    name : as in the registry
+    summary : one line for `shelfcast models`
+    uses_known, uses_past, uses_static : which covariates enter its forecasts
+    uses_places : coordinates enter its forecasts
+    needs_fit : it learns from a panel before it can predict
+    min_history : periods of history that a series needs for the model to say something of its own
+    series_apart : a series' forecast depends on its own history and what `fit` learned, not on what other series the
+        panel given to `predict` holds; such a model may be run on a slice at a time
+    extra : extra of the package that must be installed, or None
+    package : the import that the extra brings, or None
+    trained_on : data sets that shipped weights have seen
+    """
+
+    name: str
+    summary: str
+    uses_known: bool = False
+    uses_past: bool = False
+    uses_static: bool = False
+    uses_places: bool = False
+    needs_fit: bool = True
+    min_history: int = 1
+    series_apart: bool = True
+    extra: str | None = None
+    package: str | None = None
+    trained_on: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Forecaster(Protocol):
+    """A model. Settings go to its constructor, data to `fit` and `predict`; what is learned has names ending in `_`.
+
+    The exam that every registered model sits is `tests/contract/test_every_model.py`.
+    """
+
+    traits: Traits
+
+    def fit(self, panel: SalesPanel) -> Self:
+        """Learn from the history of a panel (rows up to its cutoff); return self. The panel is not changed."""
+
+    def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
+        """Forecast every series of the panel for the `horizon` periods after the panel's own cutoff.
+
+        Known covariates over the horizon are in the panel. Quantiles do not cross, and are not negative unless the
+        panel is net of returns. A series with too little history still gets a forecast (from what is pooled).
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned into an existing, empty folder, in formats that run no code on loading."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""

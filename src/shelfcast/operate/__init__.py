@@ -1,0 +1,1 @@
+"""Operate: run folders, the trace of every answer."""

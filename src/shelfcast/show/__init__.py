@@ -1,0 +1,1 @@
+"""Show: charts and the report, one self-contained HTML file."""

@@ -1,0 +1,1 @@
+"""The world: a simulated retailer whose truth is known."""
