@@ -227,6 +227,19 @@ class SalesPanel:
         ends = [self.rows[PERIOD].max()] + [t.frame[PERIOD].max() for t in self.tables if PERIOD in t.keys]
         return max(0, max(int(e) for e in ends if e is not None) - self.cutoff)  # type: ignore[call-overload]
 
+    def given(self, name: str, horizon: int) -> np.ndarray:
+        """bool (N, horizon): the period after the cutoff has a row with this known covariate, be its value null or not."""
+        first = self.cutoff + 1
+        out = np.zeros((len(self), horizon), dtype=bool)
+        if name in self.rows.columns:
+            future = self.rows.filter(pl.col(PERIOD).is_between(first, self.cutoff + horizon))
+            out[future[SERIES].to_numpy(), future[PERIOD].to_numpy() - first] = True
+        for table in self.tables:
+            if name in table.values:
+                there = CovariateTable(table.frame.select(*table.keys, pl.lit(1.0).alias(name)))
+                out |= np.isfinite(self._table_values(there, name, first, horizon, None))
+        return out
+
     def select(self, which: np.ndarray | Sequence[int] | slice) -> Self:
         """A panel of some series: a slice, or rising positions in the series table (also a boolean array)."""
         if isinstance(which, slice):

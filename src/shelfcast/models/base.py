@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
+import numpy as np
+
+from shelfcast.errors import DataError, shorten
 from shelfcast.forecast import Forecast
-from shelfcast.names import LEVELS
+from shelfcast.names import ITEM, LEVELS, LOCATION
 from shelfcast.panel import SalesPanel
 
 
@@ -68,3 +71,26 @@ class Forecaster(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
+
+
+def require_future(panel: SalesPanel, horizon: int) -> None:
+    """Refuse a panel whose known covariates stop before the horizon does; models that use them call this first.
+
+    Raises
+    ------
+    DataError
+        Names the covariate and the first item, location and date without a row. A row whose value is null is no error:
+        it is nan in the dense view.
+    """
+    for name, kind in panel.covariates.items():
+        if kind != "known":
+            continue
+        given = panel.given(name, horizon)
+        if not given.all():
+            series, step = np.argwhere(~given)[0]
+            who = panel.series.row(int(series), named=True)
+            raise DataError(
+                f"The known covariate {shorten(name)!r} has no row for {int((~given).sum()):,} of {given.size:,} future periods; the first: "
+                f"item {shorten(who[ITEM])}, location {shorten(who[LOCATION])}, {panel.frequency.date(panel.cutoff + 1 + int(step))}. "
+                f"Give its future in the sales file past the cutoff or in a file of its own (--covariates), or declare it "
+                f"past (--past {shorten(name, 40)}).")
