@@ -134,8 +134,8 @@ class Forecast:
         full = np.tile(np.arange(periods[0], periods[-1] + 1), series.height)
         if len(full) != frame.height or (frame["period"].to_numpy() != full).any():
             first, last = frequency.date(int(periods[0])), frequency.date(int(periods[-1]))
-            raise DataError(f"The forecast table has {frame.height:,} rows for {series.height:,} series and periods from {first} to "
-                            f"{last}; each series needs each period once.")
+            raise DataError(f"The forecast table has {frame.height:,} rows for {series.height:,} series and periods from {first} "
+                            f"to {last}; each series needs each period once.")
         shape = series.height, len(full) // series.height
         quantiles = np.stack([frame[c].cast(pl.Float64).to_numpy().reshape(shape) for c in names], axis=2)
         return cls(series, frequency, int(periods[0]) - 1, tuple(float(c[1:]) for c in names), quantiles,

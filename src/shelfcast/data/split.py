@@ -83,4 +83,20 @@ def windows(panel: SalesPanel, *, horizon: int, count: int = 1) -> Iterator[Wind
         raise SettingsError(f"{count} windows of {horizon} {panel.frequency.noun}s need more than {horizon * count} periods "
                             f"of history; there are {length}.")
     for k in range(count, 0, -1):
-        yield Window(cut(panel, panel.cutoff - horizon * k), horizon, panel)
+        yield Window(_with_gaps_given(cut(panel, panel.cutoff - horizon * k), horizon), horizon, panel)
+
+
+def _with_gaps_given(past: SalesPanel, horizon: int) -> SalesPanel:
+    """In a replay, a period that has no row is a gap whose covariates nobody knows (null), not a row that the user forgot."""
+    known = [c for c in past.rows.columns if past.covariates.get(c) == "known"]
+    if not known:
+        return past
+    future = past.rows.filter(pl.col(PERIOD).is_between(past.cutoff + 1, past.cutoff + horizon))
+    if future.height == len(past) * horizon:
+        return past
+    grid = pl.DataFrame({
+        SERIES: np.repeat(np.arange(len(past), dtype=np.uint32), horizon),
+        PERIOD: np.tile(np.arange(past.cutoff + 1, past.cutoff + horizon + 1, dtype=np.int32), len(past)),
+    })
+    gaps = grid.join(future, on=[SERIES, PERIOD], how="anti")
+    return replace(past, rows=pl.concat([past.rows, gaps], how="diagonal").sort(SERIES, PERIOD))

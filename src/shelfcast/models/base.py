@@ -89,8 +89,9 @@ def require_future(panel: SalesPanel, horizon: int) -> None:
         if not given.all():
             series, step = np.argwhere(~given)[0]
             who = panel.series.row(int(series), named=True)
+            when = panel.frequency.date(panel.cutoff + 1 + int(step))
             raise DataError(
-                f"The known covariate {shorten(name)!r} has no row for {int((~given).sum()):,} of {given.size:,} future periods; the first: "
-                f"item {shorten(who[ITEM])}, location {shorten(who[LOCATION])}, {panel.frequency.date(panel.cutoff + 1 + int(step))}. "
+                f"The known covariate {shorten(name)!r} has no row for {int((~given).sum()):,} of {given.size:,} future periods; "
+                f"the first: item {shorten(who[ITEM])}, location {shorten(who[LOCATION])}, {when}. "
                 f"Give its future in the sales file past the cutoff or in a file of its own (--covariates), or declare it "
                 f"past (--past {shorten(name, 40)}).")

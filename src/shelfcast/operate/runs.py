@@ -1,0 +1,108 @@
+"""Run folders: everything about one run in one place, whole or not there.
+
+    settings.toml      what was asked, resolved
+    manifest.json      versions, seed, data fingerprint, model and why, device and why, time
+    forecast.parquet   the forecast at the default levels and any others asked for
+    scores.csv         the backtest, a row per model, group and metric
+    findings.csv       what the check found          changes.csv    what cleaning changed
+    rejected.csv       rows left out, with reason     withdrawn.csv  series not forecast, with reason
+    model/             the fitted model               report.html    the page
+"""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+import shelfcast
+from shelfcast.errors import WeightsError
+from shelfcast.files import whole_folder
+
+MANIFEST: Final = "manifest.json"
+FORECAST: Final = "forecast.parquet"
+MODEL: Final = "model"
+_PACKAGES: Final = ("numpy", "polars", "scipy", "lightgbm")
+
+__all__ = ["FORECAST", "MANIFEST", "MODEL", "Manifest", "read_manifest", "whole_folder", "write_tables"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Where a result came from.
+
+    Attributes
+    ----------
+    verb : what was done
+    model, why_model : the model that ran and the reason for it
+    device, why_device : where it ran and the reason
+    seed : of everything random
+    fingerprint : hash of the panel
+    cutoff, frequency, horizon : the time axis
+    seconds : {stage: wall time}
+    counts : {what: how many}
+    notes : anything that changed only speed, or that a reader should know
+    """
+
+    verb: str
+    model: str
+    why_model: str
+    device: str
+    why_device: str
+    seed: int
+    fingerprint: str
+    cutoff: str
+    frequency: str
+    horizon: int
+    seconds: Mapping[str, float]
+    counts: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+    def write(self, folder: Path, *, settings: Mapping[str, Any]) -> None:
+        """Write `manifest.json` into a folder."""
+        content = {
+            "shelfcast": shelfcast.__version__, "made": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv,
+            "python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count(),
+            "packages": installed(_PACKAGES), **vars(self), "settings": dict(settings),
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run folder."""
+    try:
+        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{str(folder)!r} is not a run folder: its {MANIFEST} is absent or damaged.") from error
+
+
+def write_tables(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Write each table as `name.csv`; cells that a spreadsheet would run as formulas are made harmless."""
+    for name, table in tables.items():
+        harmless_csv(table).write_csv(folder / f"{name}.csv")
+
+
+def harmless_csv(table: pl.DataFrame) -> pl.DataFrame:
+    """Texts that begin with = + - @ or a control character get a leading apostrophe, for people open CSV in spreadsheets."""
+    texts = [c for c, t in table.schema.items() if t == pl.String]
+    return table.with_columns(pl.when(pl.col(c).str.contains(r"^[=+\-@\t\r]")).then("'" + pl.col(c)).otherwise(pl.col(c)).alias(c)
+                              for c in texts)
+
+
+def installed(packages: tuple[str, ...]) -> dict[str, str | None]:
+    """{package: version, or None where it is not installed}."""
+    found: dict[str, str | None] = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found

@@ -1,0 +1,168 @@
+"""What a user can ask for, as values: one frozen dataclass for each verb, checked as it is made."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from shelfcast.errors import SettingsError, UnknownNameError, shorten
+from shelfcast.forecast import check_levels
+from shelfcast.names import LEVELS, ROLES
+from shelfcast.periods import Frequency, parse_day
+
+MAX_HORIZON = 5_000  # more than thirteen years of days; a longer one is a slip of the finger, not a plan
+
+Returns = Literal["apart", "net"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SalesSettings:
+    """Where sales come from and how to read them.
+
+    Attributes
+    ----------
+    sales : file, glob, folder, `-` (standard input), database address, or any Arrow frame
+    columns : {role: column of the source}; roles that are not named are recognised
+    covariates : files joined on whichever of item, location and date they have
+    known : covariates whose future is given
+    past : covariates seen only up to the cutoff
+    static : file of attributes by item or location
+    places : file of locations with latitude and longitude
+    query : SQL, when `sales` is a database address
+    freq : D, W, M ...; None to infer
+    cutoff : only rows up to this day are history; None for all
+    returns : `apart` sets returns aside, `net` subtracts them, and then sales may be negative
+    """
+
+    sales: Any
+    columns: Mapping[str, str] = field(default_factory=dict)
+    covariates: tuple[Any, ...] = ()
+    known: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    static: Any = None
+    places: Any = None
+    query: str | None = None
+    freq: str | None = None
+    cutoff: date | None = None
+    returns: Returns = "apart"
+
+    def __post_init__(self) -> None:
+        for role in self.columns:
+            if role not in ROLES:
+                raise UnknownNameError("role", role, ROLES, advice="Write --columns role=Name.")
+        both = sorted(set(self.known) & set(self.past))
+        if both:
+            raise SettingsError(f"{shorten(both[0])!r} is declared both known and past; a covariate is one of them.")
+        if self.freq is not None:
+            Frequency.parse(self.freq)
+        if self.returns not in ("apart", "net"):
+            raise UnknownNameError("way with returns", str(self.returns), ["apart", "net"])
+        if isinstance(self.cutoff, str):
+            object.__setattr__(self, "cutoff", parse_day(self.cutoff))
+        elif isinstance(self.cutoff, datetime):
+            object.__setattr__(self, "cutoff", self.cutoff.date())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastSettings(SalesSettings):
+    """A forecast: the sales, how far, by which model, and where results go.
+
+    Attributes
+    ----------
+    horizon : periods after the cutoff, at least 1
+    model : `auto`, a registered name, or a folder that holds a fitted model
+    options : settings of the model, by name
+    levels : quantile levels of the output; a run folder's forecast also holds the default ones
+    seed : of everything random
+    backtest : score the model on the last window first
+    out : file to write the forecast to, .parquet or .csv
+    run : folder that keeps everything about this run
+    report : HTML file to write
+    batch : series forecast at a time; bounds memory, changes no number
+    """
+
+    horizon: int
+    model: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    levels: tuple[float, ...] = LEVELS
+    seed: int = 0
+    backtest: bool = True
+    out: Path | None = None
+    run: Path | None = None
+    report: Path | None = None
+    batch: int = 4_096
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.horizon, bool) or not isinstance(self.horizon, int) or not 1 <= self.horizon <= MAX_HORIZON:
+            raise SettingsError(f"The horizon is {shorten(self.horizon)}; it must be a whole number of periods from 1 to "
+                                f"{MAX_HORIZON:,}.")
+        if self.batch < 1:
+            raise SettingsError(f"The batch is {self.batch}; it must be at least 1 series.")
+        object.__setattr__(self, "levels", check_levels(self.levels))
+        for name in ("out", "run", "report"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, Path(value))
+        if self.out is not None and self.out.suffix not in (".parquet", ".csv"):
+            raise SettingsError(f"{shorten(self.out.name)!r} ends in neither .parquet nor .csv, the formats that forecasts are "
+                                f"written in.")
+        if self.report is not None and self.report.suffix not in (".html", ".htm"):
+            raise SettingsError(f"{shorten(self.report.name)!r} does not end in .html, the format of a report.")
+        targets = [t.absolute() for t in (self.out, self.run, self.report) if t is not None]
+        if len(set(targets)) < len(targets):
+            raise SettingsError("Two of --out, --run and --report name the same place; give each its own.")
+
+    @property
+    def all_levels(self) -> tuple[float, ...]:
+        """The levels to compute: the asked ones, and the default ones for the run folder and the report."""
+        return tuple(sorted({*self.levels, *LEVELS}))
+
+
+def to_toml(settings: SalesSettings) -> str:
+    """Settings as TOML, resolved: what ran can be read and run again. In-memory frames are named by their type."""
+    lines = []
+    for spec in fields(settings):
+        value = getattr(settings, spec.name)
+        if value is None or value == () or value == {}:
+            continue
+        lines.append(f"{spec.name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(settings: SalesSettings) -> dict[str, Any]:
+    """Settings as plain values for a manifest."""
+    shallow = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    return json.loads(json.dumps(shallow, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return asdict(value)
+    if isinstance(value, date | Path):
+        return str(value)
+    return f"<{type(value).__module__}.{type(value).__name__}>"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
+    # a JSON string is a TOML basic string, but for DEL, which TOML wants escaped
+    return json.dumps(value if isinstance(value, str) else str(_plain(value)), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=False)
