@@ -3,7 +3,7 @@
 A model gets a panel that ends at its cutoff; the truth of a window sits behind another method, for scoring alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -61,10 +61,14 @@ class Window:
         """float64 (N, H), units: what was sold in the window, nan where it is not known; rows as in `past.series`."""
         keys = [ITEM, LOCATION]
         whole = self._whole
-        chosen = whole.series.with_row_index(SERIES).join(self.past.series.select(keys), on=keys, how="semi")[SERIES].to_numpy()
-        last = self.past.cutoff + self.horizon
-        sales = whole.select(chosen).dense(covariates=()).sales
-        return sales[:, sales.shape[1] - (whole.cutoff - self.past.cutoff):][:, : last - self.past.cutoff]
+        chosen = whole.series.with_row_index(SERIES).join(self.past.series.select(keys), on=keys, how="semi")[SERIES].sort()
+        # Only the periods after the window's cutoff are laid out: years of history for a million series would not fit.
+        later = whole.select(chosen.to_numpy()).dense(context=whole.cutoff - self.past.cutoff, covariates=())
+        return later.sales[:, : self.horizon]
+
+    def select(self, which: np.ndarray | Sequence[int] | slice) -> "Window":
+        """The window of some series, by rising positions in `past.series`."""
+        return replace(self, past=self.past.select(which))
 
 
 def windows(panel: SalesPanel, *, horizon: int, count: int = 1) -> Iterator[Window]:

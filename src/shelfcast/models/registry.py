@@ -1,0 +1,205 @@
+"""Models by name: what there is, what each needs, and how one is made, saved and loaded.
+
+Nothing is imported before it is asked for. Each model's file is light to import (its extra is imported by the functions that
+use it), so that its traits can be shown where its extra is absent.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from shelfcast import __version__
+from shelfcast.errors import MissingExtraError, SettingsError, UnknownNameError, WeightsError, shorten
+from shelfcast.files import whole_folder
+from shelfcast.models.base import Forecaster, Traits
+
+_FORMAT: Final = 1
+_LABEL: Final = "model.json"
+_LEARNED: Final = "learned"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model lives.
+
+    Attributes
+    ----------
+    module, model, settings : the module and the names of its model class and settings class
+    fixed : settings that the name stands for
+    extra, package : the extra it needs and the import that the extra brings, or None
+    """
+
+    module: str
+    model: str
+    settings: str
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    extra: str | None = None
+    package: str | None = None
+
+
+def _statistical(**fixed: object) -> Entry:
+    return Entry("shelfcast.models.statistical", "Statistical", "StatisticalSettings", fixed, "statistical", "statsforecast")
+
+
+_MODELS: Final[Mapping[str, Entry]] = MappingProxyType({
+    "naive": Entry("shelfcast.models.naive", "SeasonalNaive", "NaiveSettings"),
+    "profile": Entry("shelfcast.models.profile", "Profile", "ProfileSettings"),
+    "boosted": Entry("shelfcast.models.boosted", "Boosted", "BoostedSettings", package="lightgbm"),
+    "statistical": _statistical(),
+    "ets": _statistical(method="auto_ets"),
+    "theta": _statistical(method="theta"),
+    "croston": _statistical(method="croston"),
+    "tsb": _statistical(method="tsb"),
+    "adida": _statistical(method="adida"),
+})
+
+
+def model_names() -> list[str]:
+    """The registered names, in the order in which they are shown."""
+    return list(_MODELS)
+
+
+def make_model(name: str, settings: Mapping[str, object] | None = None) -> Forecaster:
+    """A new model that has learned nothing yet.
+
+    Parameters
+    ----------
+    name : a registered name, such as `naive` or `boosted`
+    settings : {setting: value}; what is not named keeps its default
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such model, or it has no such setting.
+    SettingsError
+        If a setting's value is wrong.
+    MissingExtraError
+        If the model needs a package that is not installed.
+
+    Examples
+    --------
+    >>> make_model("naive", {"season": 1}).traits.name
+    'naive'
+    """
+    entry = _entry(name)
+    missing = missing_package(name)
+    if missing is not None:
+        raise MissingExtraError(f"The model {name!r}", entry.extra or "all", missing)
+    kind, settings_kind = _classes(entry)
+    wanted = dict(settings or {})
+    known = [f.name for f in fields(settings_kind)]
+    for key in wanted:
+        if key not in known:
+            raise UnknownNameError(f"setting of the model {name}", key, known)
+    for key, value in entry.fixed.items():
+        if wanted.get(key, value) != value:
+            raise SettingsError(f"The model {name!r} stands for {key}={value!r}; to have {key}={shorten(repr(wanted[key]))} "
+                                f"ask for another model.")
+    try:
+        made = settings_kind(**{**entry.fixed, **wanted})
+    except TypeError as error:
+        raise SettingsError(f"The settings of the model {name!r} are wrong: {shorten(error, 200)}.") from error
+    return kind(made)
+
+
+def missing_package(name: str) -> str | None:
+    """The package that a model needs and that is not installed, or None when the model can run."""
+    package = _entry(name).package
+    return None if package is None or find_spec(package) is not None else package
+
+
+def model_traits() -> list[Traits]:
+    """What each registered model is and needs; whether it can run says `missing_package`."""
+    return [_classes(entry)[0](_classes(entry)[1](**entry.fixed)).traits for entry in _MODELS.values()]
+
+
+def save_model(model: Forecaster, folder: Path | str) -> None:
+    """Write a fitted model as a folder, whole or not at all: `model.json`, and the model's own files beneath.
+
+    No file runs code when it is loaded; each file's hash is in `model.json`.
+    """
+    settings = getattr(model, "settings", None)
+    _entry(model.traits.name)
+    with whole_folder(folder) as out:
+        inside = out / _LEARNED
+        inside.mkdir()
+        model.save(inside)
+        files = {path.relative_to(inside).as_posix(): _hash(path) for path in sorted(inside.rglob("*")) if path.is_file()}
+        label = {"format": _FORMAT, "shelfcast": __version__, "name": model.traits.name, "files": files,
+                 "settings": asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {}}
+        (out / _LABEL).write_text(json.dumps(label, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def load_model(folder: Path | str) -> Forecaster:
+    """Read a folder that `save_model` wrote.
+
+    Raises
+    ------
+    WeightsError
+        If it is no saved model, was written by another format, or a file is absent or differs from what was written.
+    MissingExtraError
+        If the model needs a package that is not installed.
+    """
+    folder = Path(folder)
+    label = _read_label(folder)
+    inside = folder / _LEARNED
+    for name, written in label["files"].items():
+        path = inside / name
+        if not path.is_file():
+            raise WeightsError(f"The saved model {str(folder)!r} lacks its file {name!r}; save it again.")
+        if _hash(path) != written:
+            raise WeightsError(f"The file {name!r} of the saved model {str(folder)!r} is not what was written: it is damaged or "
+                               f"was changed. Save the model again.")
+    entry = _entry(label["name"])
+    missing = missing_package(label["name"])
+    if missing is not None:
+        raise MissingExtraError(f"The saved model {str(folder)!r}", entry.extra or "all", missing)
+    model: Forecaster = _classes(entry)[0].load(inside)
+    return model
+
+
+def _read_label(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise WeightsError(f"There is no folder {str(folder)!r}, so no saved model.")
+    try:
+        label = json.loads((folder / _LABEL).read_text(encoding="utf-8"))
+        files, name, written = label["files"], label["name"], label["format"]
+        # A path in the label must stay inside the folder, whoever wrote it.
+        sound = all(isinstance(h, str) and ".." not in Path(f).parts and not Path(f).is_absolute() for f, h in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{str(folder)!r} is not a saved model: {_LABEL} is absent or damaged.") from error
+    if written != _FORMAT:
+        raise WeightsError(f"{str(folder)!r} was written in format {shorten(written)}, and this version reads format {_FORMAT}; "
+                           f"save the model again with this version.")
+    if not sound or name not in _MODELS:
+        raise WeightsError(f"{str(folder)!r} says it holds a model {shorten(name)!r}; known are {', '.join(_MODELS)}.")
+    return dict(label)
+
+
+def _entry(name: str) -> Entry:
+    if name not in _MODELS:
+        raise UnknownNameError("model", name, _MODELS)
+    return _MODELS[name]
+
+
+def _classes(entry: Entry) -> tuple[Any, Any]:
+    """Model class and settings class; an ImportError of our own module is our bug and goes through as it is."""
+    try:
+        module = import_module(entry.module)
+    except ImportError as error:
+        culprit = (error.name or "").partition(".")[0]
+        if culprit in ("", "shelfcast") or culprit != entry.package:
+            raise
+        raise MissingExtraError(f"The model {entry.model}", entry.extra or "all", culprit) from error
+    return getattr(module, entry.model), getattr(module, entry.settings)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
