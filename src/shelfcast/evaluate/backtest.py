@@ -12,13 +12,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from shelfcast.data.classes import CLASSES, demand_classes
+from shelfcast.data.opening import closed_ahead, demand_seen, opening_covariate
 from shelfcast.data.split import Window, windows
 from shelfcast.errors import DataError, SettingsError, shorten
-from shelfcast.evaluate.classes import CLASSES, demand_classes
 from shelfcast.evaluate.metrics import pinball_losses, seasonal_error
 from shelfcast.forecast import Forecast, check_levels
 from shelfcast.models.base import Forecaster
-from shelfcast.models.naive import closed_ahead, demand_seen
 from shelfcast.names import LEVELS, LOCATION, quantile_column
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent, stage
@@ -35,8 +35,9 @@ class Backtest:
 
     Attributes
     ----------
-    scores : long table: `cutoff` (date), `role` (model or rival), `model` (name), `kind` (`all`, `class`, `location`, `step`), `group`, `series` (count),
-        `metric`, `value`. Metrics: WAPE, MASE, SQL, WQL, RMSE, bias, pinball and coverage by level (`coverage q0.9`)
+    scores : long table: `cutoff` (date), `role` (model or rival), `model` (name), `kind` (`all`, `class`, `location`,
+        `step`), `group`, `series` (count), `metric`, `value`. Metrics: WAPE, MASE, SQL, WQL, RMSE, bias, pinball and coverage by
+        level (`coverage q0.9`). Periods when a place was closed are not measured
     model, rival : names; rival is None when there was none
     horizon, season : periods; the season scales MASE and SQL
     series, of_series : scored, and in the panel
@@ -158,8 +159,7 @@ def _score_window(window: Window, fitted: dict[str, Forecaster], levels: tuple[f
         for start in range(0, len(past), size):
             part = window.select(slice(start, start + size))
             here = slice(start, start + len(part.past))
-            closing = () if past.closed_when is None else (past.closed_when,)
-            dense = part.past.dense(horizon=window.horizon, covariates=closing)
+            dense = part.past.dense(horizon=window.horizon, covariates=opening_covariate(past))
             # Forecasting nought for a closed shop is no merit: such periods are not measured, neither do they shrink the scale.
             actual = np.where(closed_ahead(part.past, dense, window.horizon), np.nan, part.truth())
             known[here] = np.isfinite(actual).any(axis=1)

@@ -15,12 +15,13 @@ from typing import Final, Self
 
 import numpy as np
 
+from shelfcast.data.opening import closed_ahead, demand_seen, opening_covariate
 from shelfcast.errors import SettingsError, WeightsError, shorten
 from shelfcast.forecast import Forecast, check_levels
 from shelfcast.models.base import Traits
 from shelfcast.models.empirical import GRID, at_levels, expected_above, pooled_quantiles, row_quantiles
 from shelfcast.names import LEVELS
-from shelfcast.panel import Dense, SalesPanel
+from shelfcast.panel import SalesPanel
 
 _OWN_ERRORS: Final = 30  # own errors that weigh as much as the errors of all series together
 _CHUNK: Final = 4096  # series handled at once: bounds memory, changes no number
@@ -75,7 +76,7 @@ class SeasonalNaive:
         pool = panel.select(slice(0, len(panel), step)) if step > 1 else panel
         relative, normed = [], []
         for part in pool.chunks(_CHUNK):
-            sales = demand_seen(part, part.dense(covariates=_closing(part)))
+            sales = demand_seen(part, part.dense(covariates=opening_covariate(part)))
             errors = _errors(sales, self._season(part), _young(part, self._season(part)))
             scale, count = _scale(errors)
             sure = (count >= 2) & (scale > 0)
@@ -105,7 +106,7 @@ class SeasonalNaive:
 
     def _forecast(self, panel: SalesPanel, horizon: int, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Quantiles (N, H, Q) and means (N, H), units."""
-        dense = panel.dense(horizon=horizon, covariates=_closing(panel))
+        dense = panel.dense(horizon=horizon, covariates=opening_covariate(panel))
         sales = demand_seen(panel, dense)
         season = self._season(panel)
         young = _young(panel, season)
@@ -152,24 +153,6 @@ class SeasonalNaive:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{str(folder)!r} holds no naive model: {shorten(error)}.") from error
         return model
-
-
-def demand_seen(panel: SalesPanel, dense: Dense) -> np.ndarray:
-    """Sales (N, T) in periods when the place was open; nan where closed or not known."""
-    if panel.closed_when is None:
-        return dense.sales
-    return np.where(dense.known[panel.closed_when][:, : dense.sales.shape[1]] == 0, np.nan, dense.sales)
-
-
-def closed_ahead(panel: SalesPanel, dense: Dense, horizon: int) -> np.ndarray:
-    """bool (N, H): the place is known to be closed."""
-    if panel.closed_when is None:
-        return np.zeros((len(panel), horizon), dtype=bool)
-    return dense.known[panel.closed_when][:, dense.sales.shape[1]:] == 0
-
-
-def _closing(panel: SalesPanel) -> tuple[str, ...]:
-    return () if panel.closed_when is None else (panel.closed_when,)
 
 
 def _young(panel: SalesPanel, season: int) -> np.ndarray:
