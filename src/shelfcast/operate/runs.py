@@ -24,14 +24,15 @@ import polars as pl
 
 import shelfcast
 from shelfcast.errors import WeightsError
-from shelfcast.files import whole_folder
 
 MANIFEST: Final = "manifest.json"
 FORECAST: Final = "forecast.parquet"
 MODEL: Final = "model"
-_PACKAGES: Final = ("numpy", "polars", "scipy", "lightgbm")
-
-__all__ = ["FORECAST", "MANIFEST", "MODEL", "Manifest", "read_manifest", "whole_folder", "write_tables"]
+CORE: Final = ("numpy", "polars", "scipy", "lightgbm", "tqdm", "jinja2")
+EXTRAS: Final = {
+    "calendar": ("holidays",), "statistical": ("statsforecast",), "excel": ("fastexcel",),
+    "database": ("adbc-driver-postgresql", "adbc-driver-sqlite", "pyarrow"), "pandas": ("pandas", "pyarrow"), "train": ("torch",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Manifest:
         content = {
             "shelfcast": shelfcast.__version__, "made": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv,
             "python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count(),
-            "packages": installed(_PACKAGES), **vars(self), "settings": dict(settings),
+            "packages": installed(CORE), **vars(self), "settings": dict(settings),
         }
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

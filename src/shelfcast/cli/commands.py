@@ -1,0 +1,185 @@
+"""The verbs: flags to settings, settings to the workflow, the workflow's result to the terminal. Nothing is computed here."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from shelfcast import progress, workflow
+from shelfcast.settings import ForecastSettings, SalesSettings
+from shelfcast.workflow import Say
+
+
+def demo(options: argparse.Namespace) -> int:
+    """`shelfcast demo`"""
+    folder = Path(options.folder)
+    result = workflow.demo(folder, say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    _print_summary(result.summary)
+    print(f"""
+Open    {folder / 'report.html'}
+Look at {folder / 'run'}   forecast.parquet, scores.csv, findings.csv, changes.csv, manifest.json
+Next    shelfcast check {folder / 'chain' / 'sales.csv'}
+        shelfcast forecast YOUR_SALES.csv --horizon 28 --out forecast.csv --report report.html
+        shelfcast models""")
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """`shelfcast check`"""
+    found = workflow.check(SalesSettings(**_source(options)), horizon=options.horizon, say=_say(options),
+                           progress=progress.for_terminal())
+    if options.json:
+        _json(found.to_dict())
+    else:
+        print(found.to_text())
+    return 1 if found.has_errors else 0
+
+
+def clean(options: argparse.Namespace) -> int:
+    """`shelfcast clean`"""
+    out = Path(options.out)
+    cleaned = workflow.clean(SalesSettings(**_source(options)), out, say=_say(options), progress=progress.for_terminal())
+    changes = cleaned.changes.to_dicts()
+    if options.json:
+        return _json({"verb": "clean", "series": len(cleaned.panel), "rows": cleaned.panel.rows.height,
+                      "rejected_rows": cleaned.rejected_count, "changes": changes, "files": {"folder": str(out)}})
+    print(f"{cleaned.panel!r}\n")
+    for change in changes:
+        print(f"  {change['rule']:<18} {change['what']}")
+    print(f"\nWritten to {out}. Next: shelfcast forecast {out / 'sales.parquet'} --horizon 28")
+    return 0
+
+
+def fit(options: argparse.Namespace) -> int:
+    """`shelfcast fit`"""
+    result = workflow.fit(_forecast_settings(options), say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result)
+    print(f"Fitted {result['model']} on {result['series']:,} series.\n"
+          f"Next: shelfcast forecast SALES --horizon {options.horizon} --model {options.run}")
+    return 0
+
+
+def forecast(options: argparse.Namespace) -> int:
+    """`shelfcast forecast`"""
+    result = workflow.forecast(_forecast_settings(options), say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    _print_summary(result.summary)
+    if not result.files:
+        print(f"\nThe first {result.head.height} of {result.summary['rows']:,} rows:\n")
+        _print_table(result.head)
+        print("\nNext: --out FILE.parquet keeps the forecast, --report FILE.html draws it, --run FOLDER keeps everything.")
+    return 0
+
+
+def models(options: argparse.Namespace) -> int:
+    """`shelfcast models`"""
+    listed = workflow.models()
+    if options.json:
+        return _json({"models": listed})
+    print(f"{'model':<12} {'here':<5} {'uses':<22} what it is")
+    for one in listed:
+        uses = ", ".join(k for k in ("known", "past", "static", "places") if one[f"uses_{k}"]) or "sales alone"
+        print(f"{one['name']:<12} {'yes' if one['available'] else 'no':<5} {uses:<22} {one['summary']}")
+        if not one["available"]:
+            print(f"{'':<18} bring it with: {one['needs']}")
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """`shelfcast doctor`"""
+    found = workflow.doctor()
+    if options.json:
+        return _json(found)
+    print(f"shelfcast {found['shelfcast']}, Python {found['python']} ({found['executable']})")
+    print(f"{found['platform']}, {found['cores']} cores")
+    print(f"device           {found['device']} ({found['why_device']})")
+    print(f"temporary files  {found['temporary_files']}\nresults          {found['results']}")
+    print("core             " + ", ".join(f"{k} {v or 'MISSING'}" for k, v in found["core"].items()))
+    for extra, packages in found["extras"].items():
+        lacking = [k for k, v in packages.items() if v is None]
+        state = ", ".join(f"{k} {v}" for k, v in packages.items() if v)
+        print(f"{extra:<16} {state}" + (f"  lacks {', '.join(lacking)}: pip install 'shelfcast[{extra}]'" if lacking else ""))
+    return 0
+
+
+COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "models": models, "doctor": doctor,
+}
+
+
+def _source(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "sales": options.sales, "columns": _merged(options.columns), "freq": options.freq, "covariates": tuple(options.covariates),
+        "known": _flat(options.known), "past": _flat(options.past), "static": options.static, "places": options.places,
+        "query": options.query, "cutoff": options.cutoff, "returns": options.returns,
+    }
+
+
+def _forecast_settings(options: argparse.Namespace) -> ForecastSettings:
+    """`fit` has fewer flags than `forecast`; what it lacks keeps its default."""
+    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels") if hasattr(options, name)}
+    return ForecastSettings(**_source(options), **chosen, horizon=options.horizon, model=options.model, seed=options.seed,
+                            options={k: _value(v) for k, v in _merged(options.options).items()},
+                            backtest=not getattr(options, "no_backtest", False))
+
+
+def _merged(pairs: list[dict[str, str]]) -> dict[str, str]:
+    return {k: v for one in pairs for k, v in one.items()}
+
+
+def _flat(names: list[list[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n for one in names for n in one))
+
+
+def _value(text: str) -> Any:
+    """A setting's value as Python means it: numbers and true/false are themselves, the rest is text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _say(options: argparse.Namespace) -> Say:
+    return workflow.silent if options.quiet else _to_stderr
+
+
+def _to_stderr(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def _json(result: Any) -> int:
+    print(json.dumps(result, ensure_ascii=False, indent=2, default=str))
+    return 0
+
+
+def _print_summary(summary: Mapping[str, Any]) -> None:
+    print(f"\nForecast of {summary['series']:,} series over {summary['horizon']} periods ({summary['frequency']}), "
+          f"{summary['first']} to {summary['last']}: {summary['total_mean']:,.0f} units expected in all")
+    print(f"  model      {summary['model']} ({summary['why_model']})")
+    if summary["withdrawn"]:
+        print(f"  withdrawn  {summary['withdrawn']:,} series are no longer sold and not forecast")
+    counts = ", ".join(f"{n:,} {kind}" for kind, n in summary["findings"].items() if n)
+    print(f"  findings   {counts or 'none'}")
+    if summary["backtest"]:
+        print("  backtest   on the last window, beside the seasonal naive forecast:")
+        for metric, pair in summary["backtest"].items():
+            rival = f"   naive {pair['rival']:8.4f}" if "rival" in pair else ""
+            skill = f"   {pair['skill']:+.1%} better" if "skill" in pair else ""
+            print(f"             {metric:<18} {pair['model']:8.4f}{rival}{skill}")
+    for what, where in summary["files"].items():
+        print(f"  {what:<10} {where}")
+
+
+def _print_table(table: Any) -> None:
+    """The keys, the mean and three quantiles, aligned."""
+    shown = [c for c in table.columns if not c.startswith("q") or c in ("q0.1", "q0.5", "q0.9")]
+    rows = [shown, *([f"{v:,.2f}" if isinstance(v, float) else str(v)[:24] for v in row] for row in table.select(shown).rows())]
+    widths = [max(len(r[i]) for r in rows) for i in range(len(shown))]
+    for row in rows:
+        print("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)))

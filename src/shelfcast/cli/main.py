@@ -1,0 +1,79 @@
+"""Entry point of `shelfcast`: parse, run one verb, turn errors into messages and exit codes."""
+
+import json
+import os
+import platform
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Any
+
+from shelfcast.cli.parser import build, refuse_unknown
+from shelfcast.errors import ShelfcastError
+
+OK, USAGE, BUG, INTERRUPTED = 0, 2, 70, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    Results go to standard output, talk to standard error.
+    """
+    parser = build()
+    try:
+        options, unknown = parser.parse_known_args(arguments)
+        if options.verb is None:
+            parser.print_help()
+            return USAGE
+        if unknown:
+            refuse_unknown(parser, options.verb, unknown)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else USAGE
+    # A polite kill unwinds like Ctrl-C, so that nothing half-written stays.
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from shelfcast.cli.commands import COMMANDS
+
+        return COMMANDS[options.verb](options)
+    except KeyboardInterrupt:
+        return _say(INTERRUPTED, "Interrupted; nothing was written.", options)
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does: no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except ShelfcastError as error:
+        return _say(error.exit_code, str(error), options, error)
+    except MemoryError as error:
+        return _say(1, "The memory of this machine does not suffice for these data. Forecast fewer items at a time, or use a "
+                       "coarser --freq.", options, error)
+    except OSError as error:
+        code = 1 if error.filename is None else USAGE
+        return _say(code, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), options, error)
+    except Exception as error:
+        traceback.print_exc()
+        import shelfcast
+
+        where = f"shelfcast {shelfcast.__version__}, Python {platform.python_version()}, {platform.system()}"
+        return _say(BUG, f"This is a bug in shelfcast, not a mistake of yours. Please report it with the lines above, the versions "
+                         f"({where}) and the command: shelfcast {' '.join(sys.argv[1:])}", options, error)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(code: int, message: str, options: Any, error: BaseException | None = None) -> int:
+    """The error on standard error; with --json also as a document on standard output, for programs that read it."""
+    print(f"shelfcast {options.verb}: {message}", file=sys.stderr)
+    if getattr(options, "json", False):
+        kind = type(error).__name__ if error is not None else "Interrupted"
+        print(json.dumps({"error": {"code": kind, "message": message, "exit": code}}))
+    return code
+
+
+def run() -> None:
+    """For the console script and `python -m shelfcast`."""
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The flags of the command line, and nothing but the flags: `docs/cli.md` is made from this."""
+
+import argparse
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+import shelfcast
+from shelfcast.names import LEVELS, ROLES
+
+EPILOG = """exit codes: 0 fine (findings may be told) | 1 the data: an ERROR finding for `check`, nothing could be written for
+the rest | 2 wrong usage, or no such file | 3 an optional part is missing | 70 our bug | 130 interrupted"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argparse that guesses what a mistyped flag meant, and never abbreviates."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        """Usage errors end with exit code 2 and a hint, without the whole usage."""
+        self.exit(2, f"{self.prog}: {_shorter(message)}\nSee: {self.prog} --help\n")
+
+
+def refuse_unknown(parser: argparse.ArgumentParser, verb: str, unknown: list[str]) -> NoReturn:
+    """End with exit code 2, naming the first unknown argument and the flag that it resembles."""
+    flags = [f for action in verb_parser(parser, verb)._actions for f in action.option_strings]
+    near = get_close_matches(unknown[0].split("=")[0], flags, n=1)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    parser.exit(2, f"shelfcast {verb}: {_shorter(unknown[0])!r} is not known here.{guess}\nSee: shelfcast {verb} --help\n")
+
+
+def verb_parser(parser: argparse.ArgumentParser, verb: str) -> argparse.ArgumentParser:
+    """The parser of one verb."""
+    return verbs(parser)[verb]
+
+
+def verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """{verb: its parser}, in the order of the help."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def build() -> Parser:
+    """The whole command line."""
+    parser = Parser(prog="shelfcast", description=shelfcast.__doc__.splitlines()[0], epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"shelfcast {shelfcast.__version__}")
+    sub = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    _demo(sub.add_parser("demo", help="simulate a chain of shops and run the whole path on it; no data, no network",
+                         description="Simulate the demo chain, then check, clean, forecast, evaluate and report on it."))
+    _check(sub.add_parser("check", help="findings about sales; changes nothing",
+                          description="Say what is wrong or odd in sales, how much, where first, and what cleaning would do."))
+    _clean(sub.add_parser("clean", help="write a clean panel, and what was changed",
+                          description="Clean sales: each rule is logged, rejected rows are kept with their reason, the "
+                                      "input is not touched."))
+    _fit(sub.add_parser("fit", help="fit a model and keep it",
+                        description="Fit a model and write it as a folder, for --model FOLDER."))
+    _forecast(sub.add_parser("forecast", help="forecast every item at every place",
+                             description="Read, check, clean, fit, score on the last window, forecast, report.\n\n"
+                                         "Result: one row per item, location and future period: item, location, date, mean,\n"
+                                         "q0.01 ... q0.99, sorted by item, location, date. Without --out a summary is printed."))
+    models = sub.add_parser("models", help="list the models: what each uses, and whether it can run here",
+                            description="List the models: what each uses and needs, and whether it can run here.")
+    _json(models)
+    doctor = sub.add_parser("doctor", help="what is installed, which device and why, where files go",
+                            description="What is installed, which device and why, where files go.")
+    _json(doctor)
+    return parser
+
+
+def _sales(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sales", metavar="SALES", help="file (CSV, Parquet, Excel, Arrow, JSON lines; compressed too), quoted "
+                                                       "glob, folder, - for standard input, or a database address with --query")
+    group = parser.add_argument_group("reading")
+    group.add_argument("--columns", metavar="ROLE=NAME,...", action="append", default=[], type=_pairs,
+                       help=f"which column plays which role ({', '.join(ROLES)}); others are recognised")
+    group.add_argument("--freq", metavar="D|W|M|...", help="length of a period: h, D, W (W-FRI), M, Q, Y; default: what dates show")
+    group.add_argument("--covariates", metavar="FILE", action="append", default=[],
+                       help="more columns, joined on whichever of item, location and date the file has; may reach past the last "
+                            "sale; repeatable")
+    group.add_argument("--known", metavar="A,B", action="append", default=[], type=_names, help="covariates whose future is given")
+    group.add_argument("--past", metavar="C", action="append", default=[], type=_names, help="covariates seen up to the cutoff")
+    group.add_argument("--static", metavar="FILE", help="attributes by item or location")
+    group.add_argument("--places", metavar="FILE", help="locations with latitude and longitude")
+    group.add_argument("--query", metavar="SQL", help="what to read when SALES is a database address")
+    group.add_argument("--cutoff", metavar="DATE", help="only rows up to this day are history; later ones give known covariates")
+    group.add_argument("--returns", choices=["apart", "net"], default="apart",
+                       help="set returns apart (default), or subtract them: then sales and forecasts may be negative")
+
+
+def _talk(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+    parser.add_argument("--quiet", action="store_true", help="say nothing on standard error but errors")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="auto|NAME|FOLDER", default="auto",
+                        help="a name of `shelfcast models`, the folder of a fitted model or of a run with one, or auto (default)")
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
+                        help="a setting of the model; repeatable")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of everything random (0)")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    _sales(parser)
+    parser.add_argument("--horizon", metavar="N", type=int, default=0,
+                        help="also check that known covariates reach so many periods ahead")
+    _talk(parser)
+
+
+def _clean(parser: argparse.ArgumentParser) -> None:
+    _sales(parser)
+    parser.add_argument("--out", metavar="FOLDER", required=True,
+                        help="folder to write: panel/ (for SalesPanel.load), sales.parquet, changes.csv, rejected.csv")
+    _talk(parser)
+
+
+def _fit(parser: argparse.ArgumentParser) -> None:
+    _sales(parser)
+    _model(parser)
+    parser.add_argument("--horizon", metavar="N", type=int, required=True, help="periods that the model will be asked for")
+    parser.add_argument("--run", metavar="FOLDER", required=True, help="run folder to write; the model is in it")
+    _talk(parser)
+
+
+def _forecast(parser: argparse.ArgumentParser) -> None:
+    _sales(parser)
+    group = parser.add_argument_group("forecasting")
+    group.add_argument("--horizon", metavar="N", type=int, required=True, help="periods to forecast after the cutoff")
+    _model(group)  # type: ignore[arg-type]
+    group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
+                       help=f"quantile levels of the output ({', '.join(f'{q:g}' for q in LEVELS)})")
+    group.add_argument("--no-backtest", action="store_true", help="do not score the model on the last window first")
+    group = parser.add_argument_group("results")
+    group.add_argument("--out", metavar="FILE", help="forecast file to write: .parquet or .csv")
+    group.add_argument("--run", metavar="FOLDER", help="run folder: forecast, scores, findings, model, settings, manifest, report")
+    group.add_argument("--report", metavar="FILE.html", help="one self-contained page to open in a browser")
+    _talk(parser)
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", metavar="FOLDER", default="demo", help="folder to write (demo)")
+    _talk(parser)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        left, equals, right = part.partition("=")
+        if not (left.strip() and equals and right.strip()):
+            raise argparse.ArgumentTypeError(f"{_shorter(part)!r} is not of the form NAME=VALUE")
+        pairs[left.strip()] = right.strip()
+    return pairs
+
+
+def _names(text: str) -> list[str]:
+    return [p.strip() for p in text.split(",") if p.strip()]
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    levels = []
+    for part in _names(text):
+        try:
+            levels.append(float(part))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{_shorter(part)!r} is not a number such as 0.5") from None
+    return tuple(levels)
+
+
+def _shorter(text: str) -> str:
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+Verb = Callable[[argparse.Namespace], int]
