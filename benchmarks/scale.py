@@ -2,8 +2,8 @@
 
     python benchmarks/scale.py [COUNT ...]
 
-Runs the whole `forecast` verb in a process of its own for each count, on sales drawn here (two years of weekly intermittent counts), and prints a
-row each with wall seconds and peak memory; rows are appended to benchmarks/results/scale.csv.
+Runs the whole `forecast` verb in a process of its own for each count, on sales drawn here (two years of weekly intermittent
+counts), and prints a row each with wall seconds and peak memory; rows are appended to benchmarks/results/scale.csv.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+
 from provenance import append_row, measured_run
 
 WEEKS, HORIZON = 104, 8
@@ -42,7 +43,8 @@ def main(counts: list[int]) -> None:
                 sys.exit(f"{count} series: exit {run.code}\n{run.errors[-2000:]}")
             summary = json.loads(run.output)
             stages = " ".join(f"{k} {v:.0f}" for k, v in summary["seconds"].items())
-            print(f"{count:>8,} {pl.scan_parquet(sales).select(pl.len()).collect().item():>11,} {run.seconds:>8.1f} {run.peak_gb:>8.2f}  {stages}")
+            rows = pl.scan_parquet(sales).select(pl.len()).collect().item()
+            print(f"{count:>8,} {rows:>11,} {run.seconds:>8.1f} {run.peak_gb:>8.2f}  {stages}")
             append_row("scale", {"series": count, "forecast_series": summary["series"], "horizon": HORIZON,
                                  "seconds": round(run.seconds, 1), "peak_gb": round(run.peak_gb, 2)})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 os.environ["COLUMNS"] = "110"  # argparse wraps by the terminal's width; the page must not depend on it
 
-from shelfcast.cli.parser import build, verbs  # noqa: E402 (after the width is set)
+from shelfcast.cli.parser import build, verbs
 
 PAGE = Path(__file__).resolve().parent / "cli.md"
 
