@@ -10,8 +10,9 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from shelfcast.data.lines import ROW, SalesLines, text_of
 from shelfcast.errors import DataError, SettingsError, shorten
-from shelfcast.names import ITEM, LOCATION
+from shelfcast.names import DATE, ITEM, KEYS, LOCATION
 from shelfcast.panel import PERIOD, SERIES, CovariateTable, SalesPanel, hide_future
 
 
@@ -104,3 +105,18 @@ def _with_gaps_given(past: SalesPanel, horizon: int) -> SalesPanel:
     })
     gaps = grid.join(future, on=[SERIES, PERIOD], how="anti")
     return replace(past, rows=pl.concat([past.rows, gaps], how="diagonal").sort(SERIES, PERIOD))
+
+
+def lines_until(lines: SalesLines, cutoff: date) -> SalesLines:
+    """The lines as they were known at the end of the day `cutoff`: later rows keep their keys and known covariates, nothing else.
+
+    Later rows are left out where no known covariate stands in the sales file. Rows without a readable date stay, to be rejected.
+    """
+    schema = lines.frame.collect_schema()
+    known = [c for c, kind in lines.covariates.items() if kind == "known" and c in schema]
+    later = (pl.col(DATE).dt.date() > cutoff).fill_null(False)
+    if not known:
+        return replace(lines, frame=lines.frame.filter(~later))
+    kept = {*KEYS, DATE, text_of(DATE), ROW, *known, *(text_of(c) for c in known)}
+    hidden = [c for c in schema if c not in kept]
+    return replace(lines, frame=lines.frame.with_columns(pl.when(~later).then(pl.col(c)).alias(c) for c in hidden))
