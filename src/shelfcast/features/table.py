@@ -1,0 +1,512 @@
+"""The table that models learn from: one row per series, origin and target period, generic features only.
+
+`Scheme` says which covariates enter and how, learned in fit; `Block` holds a slice of a panel as arrays; `stand` is what is
+known of its series as of an origin; `features_at` puts it all into one matrix. Nothing after the origin is read but
+known covariates, and these no further than the end of the horizon.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+
+from shelfcast.features.calendar import calendar_features, year_ago
+from shelfcast.features.history import (
+    TINY,
+    Habits,
+    Levels,
+    Rhythm,
+    Sums,
+    cell_sums,
+    habits,
+    levels,
+    relative_to_local_level,
+    shrunk_effects,
+)
+from shelfcast.features.places import Pooled, group_codes
+from shelfcast.features.price import against_own_past, as_of_origin
+from shelfcast.names import ITEM, LOCATION
+from shelfcast.panel import SalesPanel
+from shelfcast.periods import Frequency
+
+FAR = 60  # periods to a flag beyond which the distance no longer matters
+MOST_CATEGORIES = 60  # a text covariate with more values is left out: it would stand for a series
+CROSSED_FLAGS = 2  # flags that are crossed with the weekday
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Which covariates enter, and how.
+
+    Attributes
+    ----------
+    frequency : as text
+    horizon : periods that rows look ahead at most
+    closed_when : known covariate that is 0 where closed, or None
+    flags : known covariates of 0 and 1
+    numbers : other known numbers
+    texts : {known text covariate: its values}
+    past : past covariates
+    static_numbers : static numbers
+    static_texts : {static text: its values}
+    crossed : flags that make cells with the weekday
+    country : for public holidays, or None
+    """
+
+    frequency: str
+    horizon: int
+    closed_when: str | None = None
+    flags: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    texts: Mapping[str, Sequence[str]] | None = None
+    past: tuple[str, ...] = ()
+    static_numbers: tuple[str, ...] = ()
+    static_texts: Mapping[str, Sequence[str]] | None = None
+    crossed: tuple[str, ...] = ()
+    country: str | None = None
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """Lengths of time that suit the frequency."""
+        return Rhythm.of(Frequency.parse(self.frequency))
+
+    @property
+    def slots(self) -> int:
+        """Positions in the week (or day) that have an effect of their own."""
+        return {"D": 7, "h": 48}.get(Frequency.parse(self.frequency).unit, 1)
+
+    @property
+    def cells(self) -> int:
+        """K, the number of cells: slots x crossed flags."""
+        return self.slots * 2 ** len(self.crossed)
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, object]) -> "Scheme":
+        """From plain values."""
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**tuples)  # type: ignore[arg-type]
+
+
+def learn_scheme(panel: SalesPanel, sample: SalesPanel, *, horizon: int, country: str | None = None) -> Scheme:
+    """Sort the covariates of a panel into flags, numbers and texts by what a sample of its series shows."""
+    categories = panel.categories
+    dense = sample.dense(horizon=min(horizon, sample.horizon_given()))
+    flags, numbers = [], []
+    texts = {n: v for n, v in categories.items() if panel.covariates[n] == "known" and len(v) <= MOST_CATEGORIES}
+    for name, values in dense.known.items():
+        if name in categories or name == panel.closed_when:
+            continue
+        seen = values[np.isfinite(values)]
+        if len(seen) and np.isin(seen, (0.0, 1.0)).all():
+            flags.append(name)
+        elif len(seen):
+            numbers.append(name)
+    static = {n for n, k in panel.covariates.items() if k == "static"}
+    return Scheme(frequency=str(panel.frequency), horizon=horizon, closed_when=panel.closed_when, flags=tuple(flags),
+                  numbers=tuple(numbers), texts=texts,
+                  past=tuple(n for n in dense.past if n not in categories and np.isfinite(dense.past[n]).any()),
+                  static_numbers=tuple(n for n in sorted(static) if n not in categories),
+                  static_texts={n: categories[n] for n in sorted(static) if len(categories.get(n, [])) in range(1, MOST_CATEGORIES)},
+                  country=country)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A slice of a panel as arrays. N series, T periods of history, H of future.
+
+    Attributes
+    ----------
+    first : period number of column 0
+    sales : float (N, T), units; nan where unknown or closed
+    closed : bool (N, T + H)
+    cells : int (N, T + H)
+    known, past, static : covariates, texts as codes of the scheme
+    last_on, next_on : {flag: int32 (N, T + H)}, column of the last and next period where the flag is set
+    groups : {item, location: int (N,)}
+    """
+
+    first: int
+    sales: np.ndarray
+    closed: np.ndarray
+    cells: np.ndarray
+    known: dict[str, np.ndarray]
+    past: dict[str, np.ndarray]
+    static: dict[str, np.ndarray]
+    last_on: dict[str, np.ndarray]
+    next_on: dict[str, np.ndarray]
+    groups: dict[str, np.ndarray]
+
+
+def make_block(panel: SalesPanel, scheme: Scheme, *, context: int, horizon: int,
+               keys: dict[str, pl.DataFrame] | None = None) -> Block:
+    """Arrays of a panel's last `context` periods and the `horizon` after them."""
+    wanted = [*scheme.flags, *scheme.numbers, *(scheme.texts or ()), *scheme.past, *scheme.static_numbers,
+              *(scheme.static_texts or ()), *([scheme.closed_when] if scheme.closed_when else [])]
+    dense = panel.dense(context=context, horizon=horizon, covariates=[n for n in wanted if n in panel.covariates])
+    n, width = len(panel), context + horizon
+    categories = panel.categories
+    unknown = np.full((n, width), np.nan)
+    known = {}
+    for name in (*scheme.flags, *scheme.numbers):
+        known[name] = dense.known.get(name, unknown)
+    for name, values in (scheme.texts or {}).items():
+        known[name] = _recode(dense.known.get(name, unknown), categories.get(name, []), values)
+    static = {name: dense.static.get(name, unknown[:, 0]) for name in scheme.static_numbers}
+    for name, values in (scheme.static_texts or {}).items():
+        static[name] = _recode(dense.static.get(name, unknown[:, 0]), categories.get(name, []), values)
+    shut = dense.known.get(scheme.closed_when) if scheme.closed_when else None
+    closed = shut == 0 if shut is not None else np.zeros((n, width), dtype=bool)
+    sales = np.where(closed[:, :context], np.nan, dense.sales)
+    cells = np.broadcast_to(slot_of(Frequency.parse(scheme.frequency), dense.first + np.arange(width)), (n, width))
+    for i, name in enumerate(scheme.crossed):
+        cells = cells + scheme.slots * 2**i * (known[name] == 1)
+    ons = {name: known[name] == 1 for name in scheme.flags}
+    if scheme.closed_when:
+        ons["closed"] = _out_of_turn(closed, scheme.slots)
+    groups = group_codes(panel.series, keys) if keys is not None else {}
+    return Block(dense.first, sales, closed, cells.astype(np.int32), known,
+                 {name: dense.past.get(name, unknown[:, :context]) for name in scheme.past}, static,
+                 {name: _last(on) for name, on in ons.items()}, {name: _next(on) for name, on in ons.items()}, groups)
+
+
+def slot_of(frequency: Frequency, periods: np.ndarray) -> np.ndarray:
+    """int32 (T,): weekday for days; hour, apart for weekends, for hours; 0 otherwise."""
+    if frequency.unit == "D":
+        return ((periods + 3) % 7).astype(np.int32)
+    if frequency.unit == "h":
+        weekend = (periods // 24 + 3) % 7 >= 5
+        return (periods % 24 + 24 * weekend).astype(np.int32)
+    return np.zeros(len(periods), dtype=np.int32)
+
+
+def choose_crossed(block: Block, scheme: Scheme) -> tuple[str, ...]:
+    """The flags that explain most of relative sales beyond the weekday."""
+    relative = relative_to_local_level(block.sales, scheme.rhythm.recent // 2)
+    width = relative.shape[1]
+    known = np.isfinite(relative)
+    if not known.any():
+        return ()
+    slots = block.cells[:, :width][known] % scheme.slots
+    values = np.minimum(relative[known], 5.0)
+    explained = {}
+    for name in scheme.flags:
+        cell = slots * 2 + (block.known[name][:, :width][known] == 1)
+        count = np.bincount(cell, minlength=2 * scheme.slots).reshape(-1, 2)
+        total = np.bincount(cell, weights=values, minlength=2 * scheme.slots).reshape(-1, 2)
+        mean = total / np.maximum(count, 1)
+        both = count[:, 0] * count[:, 1] / np.maximum(count.sum(1), 1)
+        explained[name] = float((both * (mean[:, 1] - mean[:, 0]) ** 2).sum() / len(values))
+    best = sorted((n for n in explained if explained[n] > 1e-3), key=lambda n: -explained[n])
+    return tuple(best[:CROSSED_FLAGS])
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a block's series as of an origin.
+
+    Attributes
+    ----------
+    origin : column of the last period of history
+    start : first column that is looked at
+    levels, habits : see `features.history`
+    effects : float (N, K)
+    prior : float (N, K), effects expected from item and place
+    noise : float (N,)
+    exposure : float (N, T'), effects of the columns start..origin, 0 where sales are unknown
+    """
+
+    origin: int
+    start: int
+    levels: Levels
+    habits: Habits
+    effects: np.ndarray
+    prior: np.ndarray
+    noise: np.ndarray
+    exposure: np.ndarray
+
+
+def stand(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int) -> Standing:
+    """Levels, cell effects and habits from the context before and at the origin."""
+    start = max(0, origin - rhythm.context + 1)
+    sales, cells = block.sales[:, start:origin + 1], block.cells[:, start:origin + 1]
+    prior = pooled.prior_effects(block.groups[ITEM], block.groups[LOCATION])
+    sums = cell_sums(relative_to_local_level(sales, rhythm.recent // 2), cells, prior.shape[1], usual_noise=pooled.noise)
+    effects = shrunk_effects(sums, prior) if prior.shape[1] > 1 else prior
+    each = np.take_along_axis(effects, cells, axis=1)
+    fallback = pooled.prior_level(block.groups[ITEM], block.groups[LOCATION])
+    level = levels(sales, each, rhythm, noise=sums.noise, fallback=fallback)
+    return Standing(origin, start, level, habits(sales, rhythm, level.long), effects, prior, sums.noise,
+                    np.where(np.isfinite(sales), each, 0.0))
+
+
+BASE_TERMS = ("middle/long", "short/middle", "own year ago", "item year ago", "place year ago", "all year ago")
+
+
+def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
+               steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of a profile forecast.
+
+    Returns
+    -------
+    flat : float (N, H), units: long level times the effect of the target's cell
+    terms : float (N, H, P), logs of what may move it, in the order of BASE_TERMS; nan where not known
+    """
+    o, rhythm = standing.origin, scheme.rhythm
+    targets = o + steps
+    effect = np.take_along_axis(standing.effects, block.cells[:, targets], axis=1)
+    flat = standing.levels.long[:, None] * effect
+    ago = year_ago(Frequency.parse(scheme.frequency), block.first + targets) - block.first
+    level = standing.levels
+    n, h = flat.shape
+    terms = np.full((n, h, len(BASE_TERMS)), np.nan)
+    terms[:, :, 0] = np.log((level.middle + TINY) / (level.long + TINY))[:, None]
+    terms[:, :, 1] = np.log((level.short + TINY) / (level.middle + TINY))[:, None]
+    shapes = group_shapes(block, pooled, rhythm, o, ago)
+    for j, shape in enumerate(shapes, start=3):
+        terms[:, :, j] = np.log(np.maximum(shape, 0.02))
+    if level.weight_year_ago.any():
+        sold, exposed = own_window(block, standing, ago, rhythm.smooth)
+        pull = (0.3 + 2.0 * np.minimum(standing.noise, 4.0))[:, None]
+        expected = np.exp(np.nan_to_num(terms[:, :, 3]))
+        level_ago = np.maximum(level.middle_year_ago, TINY)[:, None]
+        shape = (sold + pull * level_ago * expected) / (exposed + pull) / level_ago
+        terms[:, :, 2] = np.where(exposed > 0, np.log(np.maximum(shape, 0.02)), np.nan)
+    return flat, np.clip(terms, -2.5, 2.5)
+
+
+def own_window(block: Block, standing: Standing, columns: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N, H) sales and (N, H) exposure of the series' own periods around `columns`, never after the origin."""
+    at = columns - standing.start
+    last = standing.origin - standing.start
+    sales = np.maximum(block.sales[:, standing.start:standing.origin + 1], 0)
+    inside = (at >= 0) & (at <= last)
+    lo, hi = at - half, np.minimum(at + half, last)
+    sold, exposed = Sums(sales).window(lo, hi), Sums(standing.exposure).window(lo, hi)
+    return np.where(inside, sold, 0.0), np.where(inside, exposed, 0.0)
+
+
+def group_shapes(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int, ago: np.ndarray) -> list[np.ndarray]:
+    """[(N, H)] of item, place and all: the pooled index at the year-ago columns over its level a year before the origin."""
+    out = []
+    for codes, index in _indexes(block, pooled):
+        shift = block.first - pooled.first
+        end = origin + shift
+        columns = ago + shift
+        usable = (columns >= 0) & (columns <= min(end, index.shape[1] - 1))
+        known = np.isfinite(index)
+        total, count = Sums(index), Sums(known.astype(float))
+        lo, hi = columns - rhythm.smooth, np.minimum(columns + rhythm.smooth, end)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            around = total.window(lo, hi) / count.window(lo, hi)
+            shape = around / _index_level(index, end - rhythm.year, rhythm.halves[1])[:, None]
+        out.append(np.where(usable, shape, np.nan)[codes])
+    return out
+
+
+def _indexes(block: Block, pooled: Pooled) -> list[tuple[np.ndarray, np.ndarray]]:
+    everyone = np.zeros(len(block.sales), dtype=np.int64)
+    return [(block.groups[ITEM], pooled.group_index[ITEM]), (block.groups[LOCATION], pooled.group_index[LOCATION]),
+            (everyone, pooled.index[None, :])]
+
+
+def _index_level(index: np.ndarray, end: int, half: float) -> np.ndarray:
+    """(G,): recent-weighted mean of an index up to column `end`; nan without history there."""
+    if end < 0:
+        return np.full(len(index), np.nan)
+    part = index[:, : end + 1]
+    weight = 0.5 ** ((end - np.arange(part.shape[1])) / half)
+    known = np.isfinite(part)
+    mass = known @ weight
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(mass > 1.0, np.where(known, part, 0) @ weight / mass, np.nan)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of series x steps, features along the last axis.
+
+    Attributes
+    ----------
+    names : (F,)
+    values : float32 (N * H, F), nan where not known; series by series
+    categorical : names of features that are codes
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    categorical: tuple[str, ...]
+
+
+def features_at(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing, steps: np.ndarray, *,
+                flat: np.ndarray, terms: np.ndarray, base: np.ndarray, horizon: int) -> Table:
+    """One matrix of features.
+
+    Parameters
+    ----------
+    steps : int (H,), periods ahead of the origin, from 1
+    flat, terms : as `base_terms` gives them
+    base : float (N, H), units, the profile's forecast
+    horizon : periods ahead up to which known covariates may be looked at
+    """
+    o, frequency = standing.origin, Frequency.parse(scheme.frequency)
+    targets, limit = o + steps, o + horizon
+    n, h = base.shape
+    found: dict[str, np.ndarray] = {"step": steps[None, :].astype(float)}
+    for name, values in calendar_features(frequency, block.first + targets, country=scheme.country).items():
+        found[name] = values[None, :]
+    found |= _covariate_features(block, scheme, o, targets, limit)
+    found |= _history_features(block, scheme, standing, targets, base)
+    found |= _year_ago_features(block, pooled, scheme, standing, targets, base)
+    for j, name in enumerate(BASE_TERMS):
+        found[name] = terms[:, :, j]
+    found["effect"] = np.log(flat / np.maximum(standing.levels.long, TINY)[:, None] + TINY)
+    prior = np.take_along_axis(standing.prior, block.cells[:, targets], axis=1)
+    found["effect/usual"] = found["effect"] - np.log(prior)
+    found["base/flat"] = np.log((base + TINY) / (flat + TINY))
+    for name, values in block.static.items():
+        found[name] = values[:, None]
+    categorical = [*(scheme.texts or ()), *(scheme.static_texts or ())]
+    out = np.empty((n, h, len(found)), dtype=np.float32)
+    for j, values in enumerate(found.values()):
+        out[:, :, j] = values
+    return Table(tuple(found), out.reshape(n * h, -1), tuple(c for c in found if c in categorical))
+
+
+def _covariate_features(block: Block, scheme: Scheme, origin: int, targets: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+    rhythm = scheme.rhythm
+    found: dict[str, np.ndarray] = {}
+    for name in (*scheme.flags, *(scheme.texts or ())):
+        found[name] = block.known[name][:, targets]
+    if scheme.slots == 1:  # in weeks and months the neighbour's flag itself is what matters
+        for name in scheme.flags:
+            found[f"{name} before"] = block.known[name][:, np.maximum(targets - 1, 0)]
+            after = block.known[name][:, np.minimum(targets + 1, block.closed.shape[1] - 1)]
+            found[f"{name} after"] = np.where(targets + 1 <= limit, after, np.nan)
+    for name, last in block.last_on.items():
+        since = targets - last[:, np.maximum(targets - 1, 0)]
+        following = block.next_on[name][:, np.minimum(targets + 1, block.closed.shape[1] - 1)]
+        until = np.where((following <= limit) & (targets + 1 < block.closed.shape[1]), following - targets, FAR)
+        found[f"{name} since"], found[f"{name} until"] = np.minimum(since, FAR), np.minimum(until, FAR)
+    for name in scheme.numbers:
+        for part, values in against_own_past(block.known[name], origin, targets, limit=limit, recent=rhythm.recent,
+                                             long=rhythm.year).items():
+            found[name + part] = values
+    if scheme.closed_when:
+        shut = Sums(block.closed.astype(float))
+        found["closed days before"] = shut.window(targets - 7, targets - 1)
+        ahead = shut.window(targets + 1, np.minimum(targets + 7, limit))
+        found["closed days after"] = np.where(targets + 7 <= limit, ahead, np.nan)
+        found["closed before"] = block.closed[:, np.maximum(targets - 1, 0)]
+        after = block.closed[:, np.minimum(targets + 1, block.closed.shape[1] - 1)]
+        found["closed after"] = np.where(targets + 1 <= limit, after, np.nan)
+    for name, values in block.past.items():
+        for part, value in as_of_origin(values, origin, recent=max(4, rhythm.recent // 4), long=rhythm.year).items():
+            found[name + part] = value
+    return found
+
+
+def _history_features(block: Block, scheme: Scheme, standing: Standing, targets: np.ndarray,
+                      base: np.ndarray) -> dict[str, np.ndarray]:
+    habit, level = standing.habits, standing.levels
+    found = {
+        "noise": np.log(standing.noise + 1e-4), "zeros recent": habit.zeros_recent, "zeros long": habit.zeros_long,
+        "naive error": np.log((habit.naive_error + TINY) / (level.long + TINY)), "idle": np.minimum(habit.idle, 400),
+        "age": np.minimum(habit.age, scheme.rhythm.year * 2.0), "size": np.log((habit.size + TINY) / (level.long + TINY)),
+        "units": np.log(level.long + 1e-3),
+        "growth": np.log((level.middle + TINY) / (level.middle_year_ago + TINY)),
+    }
+    out = {name: values[:, None] for name, values in found.items()}
+    last = standing.origin - standing.start
+    sales = np.maximum(block.sales[:, standing.start:standing.origin + 1], 0)
+    sold, exposed = Sums(sales), Sums(standing.exposure)
+    for name, width in (("last", 1), ("last quarter window", max(2, scheme.rhythm.recent // 4))):
+        seen = exposed.window(last - width + 1, last)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recent = np.where(seen > 0, sold.window(last - width + 1, last) / seen, np.nan)
+        out[name] = np.log(np.maximum(recent / np.maximum(level.middle, TINY)[:, None], 0.02))
+    season = scheme.slots if scheme.slots > 1 else 0
+    if season:  # what sold in the same slot in the last weeks, against the effect that is assumed
+        lag = {"D": 7, "h": 168}[Frequency.parse(scheme.frequency).unit]
+        ahead = targets - standing.origin
+        same = targets - (-(-ahead // lag)) * lag - standing.start  # the last such slot at or before the origin
+        total, seen = np.zeros(base.shape), np.zeros(base.shape)
+        for back in range(4):
+            at = same - back * lag
+            inside = at >= 0
+            values = sales[:, np.maximum(at, 0)]
+            ok = np.isfinite(values) & inside
+            total += np.where(ok, values, 0)
+            seen += np.where(ok, standing.exposure[:, np.maximum(at, 0)], 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            usual = np.where(seen > 0, total / seen, np.nan) / np.maximum(level.middle, TINY)[:, None]
+            out["same slot"] = np.log(np.maximum(usual, 0.02))
+    return out
+
+
+def _year_ago_features(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing, targets: np.ndarray,
+                       base: np.ndarray) -> dict[str, np.ndarray]:
+    """Last year around the target, against the base; and how all series, the item and the place grew and lately went."""
+    rhythm, o = scheme.rhythm, standing.origin
+    frequency = Frequency.parse(scheme.frequency)
+    ago = year_ago(frequency, block.first + targets) - block.first
+    level_ago = np.maximum(standing.levels.middle_year_ago, TINY)[:, None]
+    out = {}
+    offsets = (-1, 1) if scheme.slots == 1 else (0,)
+    for offset in offsets:
+        sold, exposed = own_window(block, standing, ago + offset, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[f"own year ago {offset:+d}"] = np.log(np.maximum(np.where(exposed > 0, sold / exposed, np.nan) / level_ago, 0.02))
+    narrow = Rhythm(rhythm.halves, rhythm.context, rhythm.recent, rhythm.year, rhythm.season, 0)
+    names = ("item", "place", "all")
+    for offset in offsets:
+        for name, shape in zip(names, group_shapes(block, pooled, narrow, o, ago + offset), strict=True):
+            out[f"{name} year ago {offset:+d}"] = np.log(np.maximum(shape, 0.02))
+    further = year_ago(frequency, block.first + ago) - block.first
+    if further.max() >= standing.start:
+        sold, exposed = own_window(block, standing, further, rhythm.smooth)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out["own two years ago"] = np.log(np.maximum(np.where(exposed > 0, sold / exposed, np.nan) / level_ago, 0.02))
+    else:
+        out["own two years ago"] = np.full((len(base), 1), np.nan)
+    end = o + block.first - pooled.first
+    for name, (codes, index) in zip(names, _indexes(block, pooled), strict=True):
+        end_known = min(end, index.shape[1] - 1)
+        now = _index_level(index, end_known, rhythm.halves[1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[f"{name} growth"] = np.log(now / _index_level(index, end_known - rhythm.year, rhythm.halves[1]))[codes][:, None]
+            out[f"{name} trend"] = np.log(_index_level(index, end_known, rhythm.halves[0]) / _index_level(
+                index, end_known, rhythm.halves[2]))[codes][:, None]
+    return {name: np.clip(values, -4, 4) for name, values in out.items()}
+
+
+def _recode(codes: np.ndarray, have: Sequence[str], want: Sequence[str]) -> np.ndarray:
+    """Codes of one list of values as codes of another; nan where the other lacks the value."""
+    position = {v: i for i, v in enumerate(want)}
+    table = np.array([position.get(v, np.nan) for v in have] + [np.nan])
+    return table[np.where(np.isfinite(codes), codes, len(have)).astype(np.int64)]
+
+
+def _out_of_turn(closed: np.ndarray, slots: int) -> np.ndarray:
+    """Closed periods in slots of the week that are usually open."""
+    out = closed.copy()
+    for slot in range(slots):
+        columns = slice(slot, None, slots)
+        out[:, columns] &= closed[:, columns].mean(axis=1, keepdims=True) < 0.5
+    return out
+
+
+def _last(on: np.ndarray) -> np.ndarray:
+    """int32: column of the last true at or before each column; far back where none."""
+    at = np.where(on, np.arange(on.shape[1], dtype=np.int32), np.int32(-10_000))
+    return np.maximum.accumulate(at, axis=1)
+
+
+def _next(on: np.ndarray) -> np.ndarray:
+    """int32: column of the first true at or after each column; far ahead where none."""
+    at = np.where(on, np.arange(on.shape[1], dtype=np.int32), np.int32(1_000_000))
+    return np.minimum.accumulate(at[:, ::-1], axis=1)[:, ::-1]

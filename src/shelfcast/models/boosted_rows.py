@@ -1,0 +1,181 @@
+"""Which series, origins and steps ahead are learned from.
+
+Training looks like forecasting: stand at an origin in the past, look ahead up to the horizon, never beyond the panel's cutoff.
+The number of rows is bounded whatever the panel's size; the draw is the same for the same seed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from shelfcast.features.history import TINY, Rhythm
+from shelfcast.features.places import Piece, Pooled, group_codes, group_keys, pool
+from shelfcast.features.table import Block, Scheme, Standing, base_terms, choose_crossed, learn_scheme, make_block, stand
+from shelfcast.names import ITEM, LOCATION, SALES
+from shelfcast.panel import PERIOD, SERIES, SalesPanel
+
+DEFAULT_HORIZON = {"h": 48, "D": 28, "W": 13, "M": 6, "Q": 4, "Y": 2}  # where no known covariate reaches past the cutoff
+POOLED_CELLS = 4_000_000  # series x periods held at once while pooling
+MOST_POOLED = 300_000  # series; of more than these only the active ones are pooled
+YEARS_OF_ORIGINS = 2.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is learned from: a block of drawn series with all the periods that origins need.
+
+    Attributes
+    ----------
+    block : arrays of the drawn series; the last column of its sales is the cutoff
+    scheme, pooled : see `features`
+    horizon : periods that rows look ahead at most
+    """
+
+    block: Block
+    scheme: Scheme
+    pooled: Pooled
+    horizon: int
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One origin: which series (rows of the sample's block) and which steps ahead are taken.
+
+    Attributes
+    ----------
+    origin : column
+    series : int (S,)
+    steps : int (K,), rising, from 1
+    """
+
+    origin: int
+    series: np.ndarray
+    steps: np.ndarray
+
+
+def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, seed: int, country: str | None) -> Sample:
+    """Choose series, sort covariates, pool over all series, and lay out the arrays."""
+    generator = np.random.default_rng(seed)
+    given = panel.horizon_given()
+    steps = horizon or given or DEFAULT_HORIZON[panel.frequency.unit]
+    span = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
+    rhythm = Rhythm.of(panel.frequency)
+    active = _active(panel, rhythm)
+    chosen = _choose(active, most_series, generator)
+    part = panel.select(chosen)
+    few = part.select(np.sort(generator.choice(len(part), min(len(part), 300), replace=False)))
+    scheme = learn_scheme(panel, few, horizon=steps, country=country)
+    width = min(span, rhythm.context)
+    crossed = choose_crossed(make_block(few, scheme, context=width, horizon=0), scheme)
+    scheme = Scheme(**{**scheme.__dict__, "crossed": crossed})
+    keys = group_keys(panel.series)
+    whole = panel if len(panel) <= MOST_POOLED else panel.select(active)
+    size = max(1, POOLED_CELLS // width)
+
+    def pieces() -> Iterator[Piece]:
+        for chunk in whole.chunks(size):
+            block = make_block(chunk, scheme, context=width, horizon=0)
+            yield Piece(block.sales, block.cells, group_codes(chunk.series, keys))
+
+    pooled = pool(pieces, keys, rhythm, size=scheme.cells, first=panel.cutoff - width + 1, width=width)
+    reach = min(span, rhythm.context + int(YEARS_OF_ORIGINS * panel.frequency.per_year) + steps)
+    block = make_block(part, scheme, context=reach, horizon=min(steps, given), keys=keys)
+    return Sample(block, scheme, pooled, steps)
+
+
+def _active(panel: SalesPanel, rhythm: Rhythm) -> np.ndarray:
+    """int (A,): positions of series with a sale in the last year, or all if there is none."""
+    recent = panel.rows.filter((pl.col(PERIOD) > panel.cutoff - rhythm.year - rhythm.recent) & (pl.col(SALES) > 0))
+    positions = recent[SERIES].unique().sort().to_numpy().astype(np.int64)
+    return positions if len(positions) else np.arange(len(panel))
+
+
+def _choose(active: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+    if len(active) <= most:
+        return active
+    return np.sort(generator.choice(active, most, replace=False))
+
+
+def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
+    """Origins back from the cutoff, and a share of series and steps for each, more of the recent ones.
+
+    The latest origins cannot see the whole horizon and give only their near steps.
+    """
+    generator = np.random.default_rng(seed + 1)
+    block, scheme, horizon = sample.block, sample.scheme, sample.horizon
+    rhythm, width, n = scheme.rhythm, sample.block.sales.shape[1], len(sample.block.sales)
+    stride = {"h": 101, "D": 17, "W": 2, "M": 1, "Q": 1, "Y": 1}[scheme.frequency[0]]
+    early = max(int(rhythm.halves[1]), 2)
+    back = [b for b in (horizon // 4, horizon // 2, 3 * horizon // 4) if b >= max(1, rhythm.smooth)]
+    furthest = int(YEARS_OF_ORIGINS * rhythm.year) + horizon
+    back += list(range(horizon, furthest + 1, stride))
+    origins = [o for o in (width - 1 - b for b in sorted(set(back))) if early - 1 <= o < width - 1]
+    if not origins:
+        origins = [o for o in range(width - 2, max(0, width - 2 - 4), -1) if o >= 0]
+    share = np.array([0.5 ** ((width - 1 - o) / (2 * rhythm.year)) for o in origins])
+    full_year = width - 1 >= rhythm.year + rhythm.halves[1]
+    share *= np.where(np.array(origins) >= rhythm.year + rhythm.halves[1] if full_year else True, 1.0, 0.5)
+    quota = most_rows * share / share.sum()
+    out = []
+    known = np.isfinite(block.sales)
+    begun = np.where(known.any(1), np.argmax(known, axis=1), width)
+    for origin, rows in zip(origins, quota, strict=True):
+        steps = np.arange(1, min(horizon, width - 1 - origin) + 1)
+        candidates = np.flatnonzero(begun <= origin)
+        if not len(candidates):
+            continue
+        count = int(np.clip(np.ceil(rows / len(candidates)), min(4, len(steps)), len(steps)))
+        picked = np.sort(generator.choice(steps, count, replace=False))
+        most = max(1, int(rows / count))
+        series = np.sort(generator.choice(candidates, most, replace=False)) if most < len(candidates) else candidates
+        out.append(Draw(origin, series, picked))
+    assert n == len(known)
+    return out
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A draw with what is known at its origin, and what came.
+
+    Attributes
+    ----------
+    draw : which rows
+    block : the drawn series' arrays
+    standing : what is known of them
+    flat, terms : parts of the profile forecast, (S, K) and (S, K, P)
+    truth : float (S, K), units, nan where not known
+    """
+
+    draw: Draw
+    block: Block
+    standing: Standing
+    flat: np.ndarray
+    terms: np.ndarray
+    truth: np.ndarray
+
+    @property
+    def usable(self) -> np.ndarray:
+        """bool (S, K): the truth is known and the series was alive."""
+        alive = (self.standing.habits.count > 0) & (self.standing.levels.long > TINY)
+        return np.isfinite(self.truth) & alive[:, None]
+
+
+def stands(sample: Sample, chosen: list[Draw]) -> Iterator[Stand]:
+    """Take each draw's series out of the sample and stand at its origin."""
+    for draw in chosen:
+        block = take(sample.block, draw.series)
+        standing = stand(block, sample.pooled, sample.scheme.rhythm, draw.origin)
+        flat, terms = base_terms(block, sample.pooled, sample.scheme, standing, draw.steps)
+        yield Stand(draw, block, standing, flat, terms, block.sales[:, draw.origin + draw.steps])
+
+
+def take(block: Block, series: np.ndarray) -> Block:
+    """Some series of a block."""
+    if len(series) == len(block.sales):
+        return block
+    return Block(block.first, block.sales[series], block.closed[series], block.cells[series],
+                 {k: v[series] for k, v in block.known.items()}, {k: v[series] for k, v in block.past.items()},
+                 {k: v[series] for k, v in block.static.items()}, {k: v[series] for k, v in block.last_on.items()},
+                 {k: v[series] for k, v in block.next_on.items()}, {k: block.groups[k][series] for k in (ITEM, LOCATION)})

@@ -1,0 +1,225 @@
+"""Profile: level x effects of weekday and promotion x last year's shape, each shrunk by its noise.
+
+The forecast of series i for period t, standing at origin o, is
+
+    level_i(o) x effect_i(cell of t) x exp(b . terms_i(o, t)),
+
+a level that forgets slowly, the effect of the target's cell (weekday x promotion, or whatever known flags matter), and a few
+logarithms: how recent levels differ from the slow one, and how the period a year ago stood against its own surroundings, for
+the series, its item, its place and all together. The coefficients b are fitted by Poisson quasi-likelihood, pulled
+towards sensible values, so that one season's history, or one day's, still gives a forecast. Quantiles come from pooled past
+errors. It never fails to fit; it is the base that `boosted` corrects.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from shelfcast.errors import SettingsError, WeightsError
+from shelfcast.features.history import TINY, Habits
+from shelfcast.features.places import Pooled
+from shelfcast.features.table import BASE_TERMS, Block, Scheme, base_terms, make_block, stand
+from shelfcast.forecast import Forecast, check_levels
+from shelfcast.models.base import Traits
+from shelfcast.models.boosted_rows import Sample, draw_sample, draws, stands
+from shelfcast.models.quantiles import SlowShape, SteadyShape
+from shelfcast.names import LEVELS
+from shelfcast.panel import SalesPanel
+
+SLOW = 0.1  # share of periods without a sale from which a series counts as slow
+NAIVE_SHARE = 0.5  # of the naive error that joins the base in the scale of errors, so that small bases do not blow errors up
+_PRIOR = np.array([0.7, 0.3, 0.2, 0.3, 0.1, 0.2])  # coefficients without evidence, in the order of BASE_TERMS
+_PRIOR_ROWS = 200.0  # rows of evidence that they are worth
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileSettings:
+    """How the profile learns.
+
+    Attributes
+    ----------
+    seed : of the draw of rows
+    max_rows : past forecasts that coefficients and errors are learned from
+    max_series : series that these are drawn from
+    horizon : periods ahead that errors are learned for; as far as known covariates reach when None
+    country : two letters, for public holidays; none when None
+    """
+
+    seed: int = 0
+    max_rows: int = 60_000
+    max_series: int = 3_000
+    horizon: int | None = None
+    country: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_rows", "max_series"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.horizon is not None and self.horizon < 1:
+            raise SettingsError(f"horizon is {self.horizon}; it must be at least 1 period.")
+
+
+class Profile:
+    """Shrunk profile x level. See the file's docstring."""
+
+    traits = Traits(name="profile", summary="shrunk profile x level: weekday, promotion and last year's shape, pooled errors",
+                    uses_known=True)
+
+    def __init__(self, settings: ProfileSettings = ProfileSettings()) -> None:  # noqa: B008 - frozen
+        self.settings = settings
+
+    def fit(self, panel: SalesPanel) -> Self:
+        """Learn pooled effects, coefficients and errors from a panel's history."""
+        s = self.settings
+        return self.fit_sample(draw_sample(panel, horizon=s.horizon, most_series=s.max_series, seed=s.seed, country=s.country),
+                               net_of_returns=panel.net_of_returns)
+
+    def fit_sample(self, sample: Sample, *, net_of_returns: bool) -> Self:
+        """Learn from a sample that has been drawn already (the booster draws its own, larger one)."""
+        self.scheme_: Scheme = sample.scheme
+        self.pooled_: Pooled = sample.pooled
+        self.net_of_returns_ = net_of_returns
+        columns: dict[str, list[np.ndarray]] = {k: [] for k in ("truth", "flat", "terms", "noise", "naive", "zeros", "size", "series")}
+        for s in stands(sample, draws(sample, most_rows=self.settings.max_rows, seed=self.settings.seed)):
+            use = s.usable
+            row = np.nonzero(use)[0]
+            h = s.standing.habits
+            for name, values in (("truth", s.truth[use]), ("flat", s.flat[use]), ("terms", s.terms[use]),
+                                 ("noise", s.standing.noise[row]), ("naive", h.naive_error[row]), ("zeros", h.zeros_recent[row]),
+                                 ("size", h.size[row]), ("series", s.draw.series[row])):
+                columns[name].append(values)
+        rows = {k: np.concatenate(v) if v else np.empty((0, len(BASE_TERMS)) if k == "terms" else 0) for k, v in columns.items()}
+        self.coefficients_ = _fit_coefficients(rows["truth"], rows["flat"], rows["terms"], rows["noise"])
+        base = apply_coefficients(rows["flat"], rows["terms"], self.coefficients_)
+        slow = rows["zeros"] > SLOW
+        spread = base_spread(rows["noise"])
+        scale = error_scale(base, rows["naive"])
+        errors = (rows["truth"] - base) / (scale * spread)
+        calm = ~slow
+        self.steady_ = SteadyShape.learn(errors[calm], spread[calm], np.ones(int(calm.sum())))
+        self.slow_ = SlowShape.learn(np.maximum(rows["truth"][slow], 0), base[slow], rows["size"][slow])
+        return self
+
+    def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
+        """Forecast every series of the panel."""
+        checked = check_levels(levels)
+        quantiles, means = [], []
+        context = self.scheme_.rhythm.context
+        for chunk in panel.chunks(chunk_size(context + horizon)):
+            block = make_block(chunk, self.scheme_, context=context, horizon=horizon, keys=self.pooled_.keys)
+            q, mean = self._predict_block(block, horizon, checked)
+            quantiles.append(q)
+            means.append(mean)
+        return Forecast(panel.series.select("item", "location"), panel.frequency, panel.cutoff, checked,
+                        np.concatenate(quantiles), np.concatenate(means))
+
+    def _predict_block(self, block: Block, horizon: int, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        steps = np.arange(1, horizon + 1)
+        standing = stand(block, self.pooled_, self.scheme_.rhythm, block.sales.shape[1] - 1)
+        flat, terms = base_terms(block, self.pooled_, self.scheme_, standing, steps)
+        base = apply_coefficients(flat, terms, self.coefficients_)
+        n, h = base.shape
+        spread = np.repeat(base_spread(standing.noise), h)
+        shape, middle = self.steady_.at(spread, levels)
+        wide = (error_scale(base, standing.habits.naive_error[:, None]).reshape(-1) * spread)
+        quantiles = base.reshape(-1)[:, None] + wide[:, None] * shape
+        mean = base.reshape(-1) + wide * middle
+        slow = np.repeat(standing.habits.zeros_recent > SLOW, h)
+        if slow.any():
+            size = np.repeat(standing.habits.size, h)[slow]
+            quantiles[slow] = self.slow_.at(base.reshape(-1)[slow], size, levels)
+            mean[slow] = base.reshape(-1)[slow]
+        return finish(quantiles.reshape(n, h, -1), mean.reshape(n, h), block.closed[:, -h:], negative=self.net_of_returns_)
+
+    def save(self, folder: Path) -> None:
+        """Write arrays, tables and settings into a folder."""
+        self.pooled_.save(folder)
+        np.savez_compressed(folder / "profile.npz", coefficients=self.coefficients_, edges=self.steady_.edges,
+                            values=self.steady_.values, means=self.steady_.means, knots=self.slow_.knots, slow=self.slow_.values)
+        about = {"format": _FORMAT, "settings": asdict(self.settings), "scheme": self.scheme_.as_json(),
+                 "net_of_returns": self.net_of_returns_}
+        (folder / "profile.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        try:
+            about = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
+            if about["format"] != _FORMAT:
+                raise WeightsError(f"The profile in {str(folder)!r} was written by another version of shelfcast; fit it again.")
+            model = cls(ProfileSettings(**about["settings"]))
+            model.scheme_ = Scheme.from_json(about["scheme"])
+            model.net_of_returns_ = about["net_of_returns"]
+            model.pooled_ = Pooled.load(folder)
+            with np.load(folder / "profile.npz", allow_pickle=False) as arrays:
+                model.coefficients_ = arrays["coefficients"]
+                model.steady_ = SteadyShape(arrays["edges"], arrays["values"], arrays["means"])
+                model.slow_ = SlowShape(arrays["knots"], arrays["slow"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WeightsError(f"{str(folder)!r} holds no profile that can be read; fit it and save it again.") from error
+        return model
+
+
+def chunk_size(width: int, rows: int = 0) -> int:
+    """Series to hold at once: some two million cells of history, and some 200,000 rows of features."""
+    return max(1, min(2_000_000 // width, 200_000 // rows if rows else 1_000_000))
+
+
+def apply_coefficients(flat: np.ndarray, terms: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Profile forecast in units, the shape of `flat`; unknown terms count as no change."""
+    push = coefficients[0] + np.nan_to_num(terms) @ coefficients[1:]
+    return np.maximum(flat * np.exp(np.clip(push, -3.0, 3.0)), TINY)
+
+
+def base_spread(noise: np.ndarray) -> np.ndarray:
+    """Relative spread expected from a series' own noise."""
+    return np.sqrt(np.minimum(noise, 25.0) + 1e-4)
+
+
+def error_scale(base: np.ndarray, naive_error: np.ndarray) -> np.ndarray:
+    """Units in which errors are alike: the base where sales are calm, the naive error where they are wild."""
+    return np.sqrt(base**2 + (NAIVE_SHARE * naive_error) ** 2)
+
+
+def is_slow(habits: Habits) -> np.ndarray:
+    """bool (N,): a series with many periods without a sale."""
+    return habits.zeros_recent > SLOW
+
+
+def finish(quantiles: np.ndarray, mean: np.ndarray, closed: np.ndarray, *, negative: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Order the quantiles, keep them at or above 0 unless returns count, and write 0 where closed."""
+    if not negative:
+        quantiles, mean = np.maximum(quantiles, 0.0), np.maximum(mean, 0.0)
+    quantiles = np.maximum.accumulate(quantiles, axis=2)
+    quantiles[closed], mean[closed] = 0.0, 0.0
+    return quantiles, mean
+
+
+def _fit_coefficients(truth: np.ndarray, flat: np.ndarray, terms: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Intercept and coefficients by weighted Poisson quasi-likelihood, Newton's method, pulled towards `_PRIOR`.
+
+    Each row weighs by how exactly it can be foreseen (one over noise), so that all series count alike.
+    """
+    x = np.column_stack([np.ones(len(truth)), np.nan_to_num(terms)])
+    prior = np.concatenate([[0.0], _PRIOR])
+    if not len(truth):
+        return prior
+    weight = 1.0 / (noise + 0.05)
+    weight /= weight.mean()
+    ratio = np.clip(np.maximum(truth, 0) / np.maximum(flat, TINY), 0, 10.0)
+    pull = _PRIOR_ROWS * np.diag(np.concatenate([[1.0], np.full(len(_PRIOR), 0.05)]))
+    b = prior.copy()
+    for _ in range(12):
+        expected = np.exp(np.clip(x @ b, -3, 3))
+        gradient = x.T @ (weight * (ratio - expected)) - pull @ (b - prior)
+        curvature = (x * (weight * expected)[:, None]).T @ x + pull
+        step = np.linalg.solve(curvature, gradient)
+        b = b + np.clip(step, -0.5, 0.5)
+        if np.abs(step).max() < 1e-5:
+            break
+    return b
