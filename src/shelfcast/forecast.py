@@ -40,6 +40,7 @@ class Forecast:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", check_levels(self.levels))
+        check_horizon(self.horizon)
         shape = (self.series.height, self.horizon, len(self.levels))
         if self.quantiles.shape != shape or self.mean.shape != shape[:2]:
             raise DataError(f"A forecast of {shape[0]:,} series at {shape[2]} levels needs quantiles (N, H, Q) and mean (N, H); "
@@ -163,6 +164,13 @@ def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
     if any(b <= a for a, b in pairwise(checked)):
         raise SettingsError(f"Quantile levels must rise, each once; got {', '.join(f'{q:g}' for q in checked)}.")
     return checked
+
+
+def check_horizon(horizon: int) -> int:
+    """The horizon, or an error when it is no whole number of at least 1 period."""
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise SettingsError(f"{shorten(horizon)} is no horizon: a forecast reaches at least 1 whole period ahead.")
+    return int(horizon)
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:

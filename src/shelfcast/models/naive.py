@@ -17,7 +17,7 @@ import numpy as np
 
 from shelfcast.data.opening import closed_ahead, demand_seen, opening_covariate
 from shelfcast.errors import SettingsError, WeightsError, shorten
-from shelfcast.forecast import Forecast, check_levels
+from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits
 from shelfcast.models.empirical import GRID, at_levels, expected_above, pooled_quantiles, row_quantiles
 from shelfcast.names import LEVELS
@@ -94,6 +94,7 @@ class SeasonalNaive:
         """Forecast every series for the `horizon` periods after the panel's cutoff."""
         if not self.is_fitted_:
             raise SettingsError("The naive model has not learned from a panel yet: call fit(panel) first.")
+        check_horizon(horizon)
         checked = check_levels(levels)
         quantiles = np.empty((len(panel), horizon, len(checked)))
         mean = np.empty((len(panel), horizon))

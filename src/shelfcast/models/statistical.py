@@ -17,6 +17,7 @@ zero stays a zero.
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ import polars as pl
 from shelfcast.data.classes import demand_classes
 from shelfcast.data.opening import closed_ahead, demand_seen, opening_covariate
 from shelfcast.errors import MissingExtraError, SettingsError, WeightsError, shorten
-from shelfcast.forecast import Forecast, check_levels
+from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits
 from shelfcast.models.empirical import row_quantiles
 from shelfcast.models.naive import SeasonalNaive
@@ -99,6 +100,7 @@ class Statistical:
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
         """Forecast every series for the `horizon` periods after the panel's cutoff."""
+        check_horizon(horizon)
         checked = check_levels(levels)
         quantiles, mean = [], []
         for part in panel.chunks(_CHUNK):
@@ -169,11 +171,13 @@ def _smooth(demand: np.ndarray, method: str, season: int, *, horizon: int,
     models = _models()
     filled = fill_between(demand)
     begin = np.argmax(np.isfinite(filled), axis=1)
-    two_seasons = filled.shape[1] - begin >= 2 * season + 2
-    point, growth = np.zeros((len(demand), horizon)), np.ones((len(demand), horizon))
-    errors = np.full(demand.shape, np.nan)
+    two_seasons = filled.shape[1] - begin >= 2 * season
+    # What never moves has neither season nor errors, and statsforecast divides by its variance.
+    still = np.nanmax(filled, axis=1) == np.nanmin(filled, axis=1)
+    point, growth = np.repeat(filled[:, -1:], horizon, axis=1), np.ones((len(demand), horizon))
+    errors = np.where(np.isfinite(demand), 0.0, np.nan)
     for seasonal in (True, False):
-        here = np.flatnonzero(two_seasons == seasonal)
+        here = np.flatnonzero((two_seasons == seasonal) & ~still)
         if not len(here):
             continue
         period = season if seasonal and (method == "theta" or season <= _LONGEST_ETS_SEASON) else 1
@@ -224,7 +228,10 @@ def _run(model: Any, values: np.ndarray, horizon: int, jobs: int, *, fitted: boo
     rows, columns = np.nonzero(np.isfinite(values))
     table = pl.DataFrame({"unique_id": rows.astype(np.int64), "ds": columns.astype(np.int64), "y": values[rows, columns]})
     engine = StatsForecast(models=[model], freq=1, n_jobs=jobs)
-    found: Any = engine.forecast(df=table, h=horizon, level=[80] if fitted else None, fitted=fitted)
+    with warnings.catch_warnings():
+        # Of single candidates that fitted badly and were not chosen; they name no series.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found: Any = engine.forecast(df=table, h=horizon, level=[80] if fitted else None, fitted=fitted)
     return found, engine.forecast_fitted_values()["m"].to_numpy() if fitted else np.empty(0)
 
 
