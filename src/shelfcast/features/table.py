@@ -111,7 +111,7 @@ def learn_scheme(panel: SalesPanel, sample: SalesPanel, *, horizon: int, country
                   numbers=tuple(numbers), texts=texts,
                   past=tuple(n for n in dense.past if n not in categories and np.isfinite(dense.past[n]).any()),
                   static_numbers=tuple(n for n in sorted(static) if n not in categories),
-                  static_texts={n: categories[n] for n in sorted(static) if len(categories.get(n, [])) in range(1, MOST_CATEGORIES)},
+                  static_texts={n: categories[n] for n in sorted(static) if 0 < len(categories.get(n, [])) <= MOST_CATEGORIES},
                   country=country)
 
 

@@ -70,7 +70,7 @@ class Profile:
     traits = Traits(name="profile", summary="shrunk profile x level: weekday, promotion and last year's shape, pooled errors",
                     uses_known=True)
 
-    def __init__(self, settings: ProfileSettings = ProfileSettings()) -> None:  # noqa: B008 - frozen
+    def __init__(self, settings: ProfileSettings = ProfileSettings()) -> None:
         self.settings = settings
 
     def fit(self, panel: SalesPanel) -> Self:
@@ -84,14 +84,15 @@ class Profile:
         self.scheme_: Scheme = sample.scheme
         self.pooled_: Pooled = sample.pooled
         self.net_of_returns_ = net_of_returns
-        columns: dict[str, list[np.ndarray]] = {k: [] for k in ("truth", "flat", "terms", "noise", "naive", "zeros", "size", "series")}
+        names = ("truth", "flat", "terms", "noise", "naive", "zeros", "size")
+        columns: dict[str, list[np.ndarray]] = {k: [] for k in names}
         for s in stands(sample, draws(sample, most_rows=self.settings.max_rows, seed=self.settings.seed)):
             use = s.usable
             row = np.nonzero(use)[0]
             h = s.standing.habits
             for name, values in (("truth", s.truth[use]), ("flat", s.flat[use]), ("terms", s.terms[use]),
                                  ("noise", s.standing.noise[row]), ("naive", h.naive_error[row]), ("zeros", h.zeros_recent[row]),
-                                 ("size", h.size[row]), ("series", s.draw.series[row])):
+                                 ("size", h.size[row])):
                 columns[name].append(values)
         rows = {k: np.concatenate(v) if v else np.empty((0, len(BASE_TERMS)) if k == "terms" else 0) for k, v in columns.items()}
         self.coefficients_ = _fit_coefficients(rows["truth"], rows["flat"], rows["terms"], rows["noise"])

@@ -7,6 +7,7 @@ their probability and packs their size.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.stats import nbinom, norm
@@ -77,10 +78,11 @@ class SlowShape:
         m = np.log(expected / size + 1e-6)
         count = int(np.clip(len(m) // 400, 2, 24))
         order = np.argsort(m, kind="stable")
-        knots, values = [], []
+        knots: list[float] = []
+        values = []
         ratio = sales / size
         ends = np.linspace(0, len(m), count + 1).astype(int)
-        for lo, hi in zip(ends[:-1], ends[1:], strict=True):
+        for lo, hi in pairwise(ends):
             rows = order[lo:hi]
             middle = float(m[rows].mean())
             if knots and middle <= knots[-1] + 1e-6:

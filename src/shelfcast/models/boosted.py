@@ -1,0 +1,318 @@
+"""Boosted: trees that correct the profile, with quantiles. The default forecast.
+
+Direct multi-horizon: one row per series, origin and step ahead, with the step as a feature. Two kinds of demand are learned apart.
+
+steady  LightGBM with absolute loss on (sales - profile) / scale, the median; a second small one learns how large the errors
+        are, from errors that the first made on data it had not seen; pooled standardised errors give the quantiles.
+slow    (many periods without a sale) LightGBM with Poisson loss on sales / profile, the mean; quantiles come from what was
+        sold, in units of a usual sale, where as much was expected.
+
+Each learns three models that leave out one third of the time (or of the series, where history is short) and averages them.
+Rows weigh by one over the naive error, so that the loss is the scaled one that forecasts are judged by.
+
+Where there is too little history for trees, `boosting_` is False, `reason_` says why, and the profile answers.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import lightgbm as lgb
+import numpy as np
+
+from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
+from shelfcast.features.history import TINY
+from shelfcast.features.table import Block, base_terms, features_at, make_block, stand
+from shelfcast.forecast import Forecast, check_levels
+from shelfcast.models.base import Traits
+from shelfcast.models.boosted_rows import Draw, Sample, draw_sample, draws, stands
+from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients, chunk_size, error_scale, finish, is_slow
+from shelfcast.models.quantiles import SlowShape, SteadyShape
+from shelfcast.names import LEVELS
+from shelfcast.panel import SalesPanel
+
+Effort = Literal["fast", "full"]
+FOLDS = 3
+FEWEST_ROWS = 1_000  # below this, of either kind of demand, trees find nothing that holds
+_FORMAT = 1
+_BLOCKS = 6  # blocks of time from which on folds are blocks of time
+_KINDS = ("steady", "slow")
+
+
+@dataclass(frozen=True)
+class _Size:
+    """What a dial of effort means."""
+
+    rows: int
+    trees: int
+    leaves: int
+    rate: float
+
+
+SIZES: dict[str, _Size] = {"fast": _Size(60_000, 120, 31, 0.1), "full": _Size(240_000, 240, 63, 0.06)}
+"""Effort: `fast` learns from a quarter of the rows with trees of half the size and number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoostedSettings:
+    """How the booster learns.
+
+    Attributes
+    ----------
+    seed : of every draw
+    effort : `fast` (some seconds) or `full` (a minute or so, usually a few percent better)
+    max_rows : rows learned from; what `effort` says when None
+    max_series : series that rows are drawn from
+    horizon : periods ahead; as far as known covariates reach, or by frequency, when None
+    country : two letters, for public holidays; none when None
+    threads : of LightGBM; a fixed number, since results are the same only for the same number
+    """
+
+    seed: int = 0
+    effort: Effort = "full"
+    max_rows: int | None = None
+    max_series: int = 12_000
+    horizon: int | None = None
+    country: str | None = None
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.effort not in SIZES:
+            raise UnknownNameError("effort", str(self.effort), SIZES)
+        for name in ("max_rows", "max_series", "horizon", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingsError(f"{name} is {value}; it must be at least 1.")
+
+    @property
+    def rows(self) -> int:
+        """Rows learned from."""
+        return self.max_rows or SIZES[self.effort].rows
+
+
+@dataclass
+class _Rows:
+    """Rows of one kind of demand, ready for learning: features, truth, base, error scale, size, naive error, fold."""
+
+    x: np.ndarray
+    truth: np.ndarray
+    base: np.ndarray
+    scale: np.ndarray
+    size: np.ndarray
+    naive: np.ndarray
+    fold: np.ndarray
+
+
+class Boosted:
+    """Trees on the profile. See the file's docstring."""
+
+    traits = Traits(name="boosted", summary="LightGBM on the profile: direct multi-horizon, quantiles, known covariates",
+                    uses_known=True, uses_past=True, uses_static=True)
+
+    def __init__(self, settings: BoostedSettings = BoostedSettings()) -> None:
+        self.settings = settings
+
+    def fit(self, panel: SalesPanel) -> Self:
+        """Learn the profile, then trees on what it leaves."""
+        s = self.settings
+        sample = draw_sample(panel, horizon=s.horizon, most_series=s.max_series, seed=s.seed, country=s.country)
+        base = ProfileSettings(seed=s.seed, horizon=s.horizon, country=s.country)
+        self.profile_ = Profile(base).fit_sample(sample, net_of_returns=panel.net_of_returns)
+        self.horizon_ = sample.horizon
+        self.trees_: dict[str, list[lgb.Booster]] = {}
+        self.names_: tuple[str, ...] = ()
+        rows = self._collect(sample, draws(sample, most_rows=s.rows, seed=s.seed))
+        self.boosting_, self.reason_ = True, ""
+        enough = [k for k in _KINDS if k in rows and len(rows[k].truth) >= FEWEST_ROWS]
+        if not enough:
+            have = sum(len(r.truth) for r in rows.values())
+            self.boosting_ = False
+            self.reason_ = (f"history gives {have:,} past forecasts to learn from and trees need {FEWEST_ROWS:,}; "
+                            f"the profile forecasts instead")
+            return self
+        if len(enough) < len(rows):  # too few rows of a kind learn with the other
+            one = enough[0]
+            rows = {one: _Rows(*(np.concatenate([getattr(r, f) for r in rows.values()]) for f in _Rows.__dataclass_fields__))}
+        self.only_: str | None = enough[0] if len(enough) == 1 else None
+        total = sum(len(r.truth) for r in rows.values())
+        if "steady" in rows:
+            self._fit_steady(rows["steady"], share=len(rows["steady"].truth) / total)
+        if "slow" in rows:
+            self._fit_slow(rows["slow"], share=len(rows["slow"].truth) / total)
+        return self
+
+    # -- learning ---------------------------------------------------------------------------------------------------
+
+    def _collect(self, sample: Sample, chosen: list[Draw]) -> dict[str, _Rows]:
+        """Features and targets of all draws, by kind of demand."""
+        found: dict[str, list[_Rows]] = {k: [] for k in _KINDS}
+        rhythm = sample.scheme.rhythm
+        block_of_time = max(sample.horizon, rhythm.year // 8)
+        width = sample.block.sales.shape[1]
+        first = min((d.origin for d in chosen), default=0)
+        by_time = (width - first) // block_of_time >= _BLOCKS
+        for s in stands(sample, chosen):
+            base = apply_coefficients(s.flat, s.terms, self.profile_.coefficients_)
+            table = features_at(s.block, sample.pooled, sample.scheme, s.standing, s.draw.steps, flat=s.flat, terms=s.terms,
+                                base=base, horizon=sample.horizon)
+            self.names_, self.categorical_ = table.names, table.categorical
+            use = s.usable
+            slow = is_slow(s.standing.habits)
+            n, k = use.shape
+            habit = s.standing.habits
+            scale = error_scale(base, habit.naive_error[:, None])
+            if by_time:
+                fold = np.broadcast_to((s.draw.origin + s.draw.steps) // block_of_time % FOLDS, (n, k))
+            else:
+                fold = np.broadcast_to((s.draw.series * 7919 // 3 % FOLDS)[:, None], (n, k))
+            for kind, member in (("steady", ~slow), ("slow", slow)):
+                pick = use & member[:, None]
+                row = np.nonzero(pick)[0]
+                if len(row):
+                    found[kind].append(_Rows(table.values[pick.reshape(-1)], s.truth[pick], base[pick], scale[pick], habit.size[row],
+                                             habit.naive_error[row], fold[pick]))
+        return {k: _Rows(*(np.concatenate([getattr(r, f) for r in v]) for f in _Rows.__dataclass_fields__))
+                for k, v in found.items() if v}
+
+    def _fit_steady(self, rows: _Rows, *, share: float) -> None:
+        target = np.clip((rows.truth - rows.base) / rows.scale, -3, 5)
+        weight = _weights(rows.scale / rows.naive)
+        self.trees_["steady"], unseen = self._train(rows.x, target, weight, rows.fold, objective="regression_l1", share=share)
+        left = target - unseen
+        size = np.log(np.abs(left) + 0.01)
+        small = _Size(0, 80, 15, 0.1)
+        self.trees_["spread"], spread = self._train(rows.x, size, weight, rows.fold, objective="regression", share=share, size=small)
+        spread = np.exp(spread)
+        self.steady_ = SteadyShape.learn(left / spread, spread, weight)
+
+    def _fit_slow(self, rows: _Rows, *, share: float) -> None:
+        ratio = np.clip(np.maximum(rows.truth, 0) / rows.base, 0, 50)
+        weight = _weights(rows.base / rows.naive)
+        self.trees_["slow"], unseen = self._train(rows.x, ratio, weight, rows.fold, objective="poisson", share=share)
+        expected = np.maximum(unseen * rows.base, TINY)
+        self.slow_ = SlowShape.learn(np.maximum(rows.truth, 0), expected, rows.size)
+
+    def _train(self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, fold: np.ndarray, *, objective: str, share: float,
+               size: _Size | None = None) -> tuple[list[lgb.Booster], np.ndarray]:
+        """Models that each leave out a fold, and what they say of the rows they have not seen."""
+        size = size or SIZES[self.settings.effort]
+        parameters = {
+            "objective": objective, "learning_rate": size.rate, "num_leaves": size.leaves, "feature_fraction": 0.6,
+            "min_data_in_leaf": int(np.clip(len(target) // 500, 20, 200)), "bagging_fraction": 0.7, "bagging_freq": 1,
+            "lambda_l2": 1.0, "max_bin": 127, "verbose": -1, "deterministic": True, "force_row_wise": True,
+            "num_threads": self.settings.threads, "seed": self.settings.seed, "max_cat_threshold": 16, "cat_smooth": 20.0,
+        }
+        data = lgb.Dataset(x, target, weight=weight, feature_name=_plain(self.names_),
+                           categorical_feature=[i for i, n in enumerate(self.names_) if n in self.categorical_],
+                           params=parameters, free_raw_data=False).construct()
+        models, unseen = [], np.zeros(len(target))
+        for f in range(FOLDS):
+            rest, out = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+            model = lgb.train(parameters, data.subset(rest), num_boost_round=size.trees)
+            models.append(model)
+            if len(out):
+                unseen[out] = model.predict(x[out], num_threads=self.settings.threads)
+        return models, unseen
+
+    # -- forecasting ------------------------------------------------------------------------------------------------
+
+    def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
+        """Forecast every series of the panel, a run of series at a time."""
+        if not self.boosting_:
+            return self.profile_.predict(panel, horizon=horizon, levels=levels)
+        checked = check_levels(levels)
+        quantiles, means = [], []
+        context = self.profile_.scheme_.rhythm.context
+        for chunk in panel.chunks(chunk_size(context + horizon, horizon)):
+            block = make_block(chunk, self.profile_.scheme_, context=context, horizon=horizon, keys=self.profile_.pooled_.keys)
+            q, mean = self._predict_block(block, horizon, checked)
+            quantiles.append(q)
+            means.append(mean)
+        return Forecast(panel.series.select("item", "location"), panel.frequency, panel.cutoff, checked,
+                        np.concatenate(quantiles), np.concatenate(means))
+
+    def _predict_block(self, block: Block, horizon: int, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        profile = self.profile_
+        steps = np.arange(1, horizon + 1)
+        standing = stand(block, profile.pooled_, profile.scheme_.rhythm, block.sales.shape[1] - 1)
+        flat, terms = base_terms(block, profile.pooled_, profile.scheme_, standing, steps)
+        base = apply_coefficients(flat, terms, profile.coefficients_)
+        x = features_at(block, profile.pooled_, profile.scheme_, standing, steps, flat=flat, terms=terms, base=base,
+                        horizon=horizon).values
+        n, h = base.shape
+        slow = np.repeat(is_slow(standing.habits), h)
+        if self.only_ is not None:
+            slow[:] = self.only_ == "slow"
+        quantiles, mean = np.zeros((n * h, len(levels))), np.zeros(n * h)
+        flat_base, calm = base.reshape(-1), ~slow
+        if calm.any():
+            scale = error_scale(base, standing.habits.naive_error[:, None]).reshape(-1)[calm]
+            middle = flat_base[calm] + scale * self._average("steady", x[calm])
+            spread = np.exp(self._average("spread", x[calm]))
+            shape, centre = self.steady_.at(spread, levels)
+            quantiles[calm] = middle[:, None] + (scale * spread)[:, None] * shape
+            mean[calm] = middle + scale * spread * centre
+        if slow.any():
+            expected = np.maximum(flat_base[slow] * self._average("slow", x[slow]), TINY)
+            quantiles[slow] = self.slow_.at(expected, np.repeat(standing.habits.size, h)[slow], levels)
+            mean[slow] = expected
+        return finish(quantiles.reshape(n, h, -1), mean.reshape(n, h), block.closed[:, -h:], negative=profile.net_of_returns_)
+
+    def _average(self, kind: str, x: np.ndarray) -> np.ndarray:
+        models = self.trees_[kind]
+        return sum(m.predict(x, num_threads=self.settings.threads) for m in models) / len(models)
+
+    # -- saving -----------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write LightGBM's text models, arrays and settings into a folder."""
+        self.profile_.save(folder)
+        for kind, models in self.trees_.items():
+            for i, model in enumerate(models):
+                model.save_model(str(folder / f"trees-{kind}-{i}.txt"))
+        arrays: dict[str, np.ndarray] = {}
+        if "steady" in self.trees_:
+            arrays |= {"edges": self.steady_.edges, "values": self.steady_.values, "means": self.steady_.means}
+        if "slow" in self.trees_:
+            arrays |= {"knots": self.slow_.knots, "slow": self.slow_.values}
+        np.savez_compressed(folder / "boosted.npz", **arrays)  # type: ignore[arg-type]
+        about: dict[str, Any] = {"format": _FORMAT, "settings": asdict(self.settings), "horizon": self.horizon_,
+                                 "boosting": self.boosting_, "reason": self.reason_,
+                                 "trees": {k: len(v) for k, v in self.trees_.items()}, "only": getattr(self, "only_", None), "names": list(self.names_)}
+        (folder / "boosted.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        try:
+            about = json.loads((folder / "boosted.json").read_text(encoding="utf-8"))
+            if about["format"] != _FORMAT:
+                raise WeightsError(f"The model in {str(folder)!r} was written by another version of shelfcast; fit it again.")
+            model = cls(BoostedSettings(**about["settings"]))
+            model.profile_ = Profile.load(folder)
+            model.horizon_, model.boosting_, model.reason_ = about["horizon"], about["boosting"], about["reason"]
+            model.only_, model.names_ = about["only"], tuple(about["names"])
+            model.trees_ = {kind: [lgb.Booster(model_file=str(folder / f"trees-{kind}-{i}.txt")) for i in range(count)]
+                            for kind, count in about["trees"].items()}
+            with np.load(folder / "boosted.npz", allow_pickle=False) as arrays:
+                if "steady" in model.trees_:
+                    model.steady_ = SteadyShape(arrays["edges"], arrays["values"], arrays["means"])
+                if "slow" in model.trees_:
+                    model.slow_ = SlowShape(arrays["knots"], arrays["slow"])
+        except (OSError, ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
+            raise WeightsError(f"{str(folder)!r} holds no boosted model that can be read; fit it and save it again.") from error
+        return model
+
+
+def _weights(value: np.ndarray) -> np.ndarray:
+    """Bounded to a factor of 20 around the middle and of mean 1, so that no series rules."""
+    middle = np.median(value)
+    out = np.clip(value, middle / 20, middle * 20)
+    return out / out.mean()
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """LightGBM's text format takes no blanks or signs in names."""
+    return [f"f{i}" for i in range(len(names))]
