@@ -22,6 +22,7 @@ from shelfcast.data.rules import (
     Change,
     Repeated,
     Returns,
+    Span,
     add_up_repeated,
     cap_outliers,
     closed_flag,
@@ -127,20 +128,37 @@ def clean_sales(
     """
     if isinstance(source, SalesPanel):
         return _clean_panel(source if cutoff is None else cut(source, cutoff), settings)
-    with stage(progress, "cleaning", 4) as bar:
-        today = latest_day(settings.today, cutoff, keep=settings.future == "keep")
-        lines = source if cutoff is None else lines_until(source, cutoff)
-        found = tally(lines, today=today, unify_names=settings.names)
-        forget(lines)
+    with stage(progress, "cleaning", 3) as bar:
+        settled = settle(source, settings=settings, cutoff=cutoff)
         bar.advance()
-        rejected, changes = _reject(lines, found, today, settings)
-        bar.advance()
-        rows, more, frequency = _settle(lines, found, today, settings)
-        changes += more
-        bar.advance()
-        panel, more = _build(lines, found, rows, frequency, cutoff, settings)
-        bar.advance()
-    return Cleaned(panel, changes_table(changes + more), rejected, sum(found.survey.flaws.get(f, 0) for f in REJECTING))
+        forget(source)
+        flaws = settled.tally.survey.flaws
+        rejected, told = _reject(settled, settings)
+        bar.advance(2)
+    count = sum(flaws.get(f, 0) for f in REJECTING)
+    return Cleaned(settled.panel, changes_table(told + settled.changes), rejected, count)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Lines on their way to a panel: what was counted, what was decided. Checking looks at this, cleaning returns its panel."""
+
+    lines: SalesLines
+    today: date
+    tally: Tally
+    span: Span
+    panel: SalesPanel
+    changes: list[Change]
+
+
+def settle(source: SalesLines, *, settings: CleanSettings, cutoff: date | None) -> Settled:
+    """Count the lines and apply the rules."""
+    today = latest_day(settings.today, cutoff, keep=settings.future == "keep")
+    found = tally(source, today=today, cutoff=cutoff, unify_names=settings.names)
+    lines = source if cutoff is None else lines_until(source, cutoff)
+    rows, changes, frequency = _settle_rows(lines, found, today, settings)
+    panel, span, more = _build(lines, found, rows, frequency, cutoff, settings)
+    return Settled(lines, today, found, span, panel, changes + more)
 
 
 def latest_day(today: date | None, cutoff: date | None, *, keep: bool = False) -> date:
@@ -160,8 +178,9 @@ def changes_table(changes: list[Change]) -> pl.DataFrame:
 # -- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _reject(lines: SalesLines, found: Tally, today: date, settings: CleanSettings) -> tuple[pl.DataFrame, list[Change]]:
+def _reject(settled: Settled, settings: CleanSettings) -> tuple[pl.DataFrame, list[Change]]:
     """The lines that enter nowhere, with their reason."""
+    lines, found, today = settled.lines, settled.tally, settled.today
     seen = [f for f in REJECTING if found.survey.flaws.get(f)]
     if lines.shape == "transactions" and found.survey.flaws.get("missing_sales"):
         seen.append("missing_sales")
@@ -186,7 +205,9 @@ def _reject(lines: SalesLines, found: Tally, today: date, settings: CleanSetting
     return rejected, changes
 
 
-def _settle(lines: SalesLines, found: Tally, today: date, settings: CleanSettings) -> tuple[pl.DataFrame, list[Change], Frequency]:
+def _settle_rows(
+    lines: SalesLines, found: Tally, today: date, settings: CleanSettings
+) -> tuple[pl.DataFrame, list[Change], Frequency]:
     """One number of sales for each row, in the frequency that the panel will have."""
     changes = _renamed(found)
     frequency = found.frequency
@@ -243,7 +264,7 @@ def _renamed(found: Tally) -> list[Change]:
 
 def _build(
     lines: SalesLines, found: Tally, rows: pl.DataFrame, frequency: Frequency, cutoff: date | None, settings: CleanSettings
-) -> tuple[SalesPanel, list[Change]]:
+) -> tuple[SalesPanel, Span, list[Change]]:
     """Cut to whole periods, then join covariates and attributes."""
     changes = []
     summed = lines.shape == "transactions" or frequency != found.frequency
@@ -295,7 +316,7 @@ def _build(
         net_of_returns=settings.returns == "net",
         closed_when=closed,
     )
-    return panel, changes
+    return panel, span, changes
 
 
 def _recode(rows: pl.DataFrame, series: pl.DataFrame, cutoff: int) -> tuple[pl.DataFrame, pl.DataFrame]:

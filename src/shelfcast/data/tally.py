@@ -14,6 +14,7 @@ import polars as pl
 
 from shelfcast.data.flaws import REJECTING, SALES_ONLY, line_flaws, money_of
 from shelfcast.data.lines import SalesLines
+from shelfcast.data.split import lines_until
 from shelfcast.errors import DataError, shorten
 from shelfcast.names import ALL, AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, SALES, STOCK, Kind
 from shelfcast.panel import PERIOD, SERIES
@@ -74,19 +75,19 @@ class Tally:
 _memo: list[tuple["weakref.ref[SalesLines]", tuple[object, ...], Tally]] = []  # at most one: the last lines that were tallied
 
 
-def tally(lines: SalesLines, *, today: date, unify_names: bool = True) -> Tally:
-    """Survey the lines and add them up; a second call with the same lines costs nothing while they live.
+def tally(lines: SalesLines, *, today: date, cutoff: date | None = None, unify_names: bool = True) -> Tally:
+    """Survey the lines as they were known at `cutoff` and add them up; a second call with the same lines costs nothing.
 
     Raises
     ------
     DataError
         If no line has a usable item, location, date and sales.
     """
-    asked = (today, unify_names)
+    asked = (today, cutoff, unify_names)
     for reference, settings, done in _memo:
         if reference() is lines and settings == asked:
             return done
-    done = _tally(lines, today, unify_names)
+    done = _tally(lines if cutoff is None else lines_until(lines, cutoff), today, unify_names)
     _memo[:] = [(weakref.ref(lines, lambda _: _memo.clear()), asked, done)]
     return done
 

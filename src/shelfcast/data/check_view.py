@@ -1,0 +1,190 @@
+"""What the kinds of finding look at: the lines' survey, their tally, and the panel that cleaning would make of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shelfcast.data.findings import SHOWN, Place
+from shelfcast.data.lines import ROW, SalesLines, text_of
+from shelfcast.data.long import Long
+from shelfcast.data.rules import Span
+from shelfcast.data.tally import Survey, Tally
+from shelfcast.errors import shorten
+from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, SALES, STOCK
+from shelfcast.panel import PERIOD, SalesPanel
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """All that a kind may ask for. Without usable lines there is no tally and no panel; without lines only a panel.
+
+    Attributes
+    ----------
+    today : dates after it have not happened yet
+    horizon : periods that will be forecast; 0 when not said
+    lines, frame : the source, and its lines in canonical types, cut at the cutoff
+    survey, tally, span : what was counted in them
+    panel : as cleaning would make it
+    """
+
+    today: date
+    horizon: int = 0
+    lines: SalesLines | None = None
+    frame: pl.LazyFrame | None = None
+    survey: Survey | None = None
+    tally: Tally | None = None
+    span: Span | None = None
+    panel: SalesPanel | None = None
+    flaws: dict[str, pl.Expr] = field(default_factory=dict)
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        """The panel's rows up to the cutoff."""
+        panel = self.panel
+        assert panel is not None
+        rows = panel.rows
+        last = rows[PERIOD].max()
+        return rows if int(last) <= panel.cutoff else rows.filter(pl.col(PERIOD) <= panel.cutoff)  # type: ignore[arg-type]
+
+    @cached_property
+    def open_history(self) -> pl.DataFrame:
+        """History without the periods in which the place is said to be closed."""
+        panel = self.panel
+        assert panel is not None
+        if panel.closed_when is None or panel.closed_when not in self.history.columns:
+            return self.history
+        return self.history.filter((pl.col(panel.closed_when).cast(pl.Float64) != 0).fill_null(True))
+
+    @cached_property
+    def long(self) -> Long:
+        """History as arrays."""
+        assert self.panel is not None
+        return Long.of(self.history, len(self.panel))
+
+    @cached_property
+    def open_long(self) -> Long:
+        """Open history as arrays."""
+        assert self.panel is not None
+        return self.long if self.open_history is self.history else Long.of(self.open_history, len(self.panel))
+
+    @cached_property
+    def location_codes(self) -> np.ndarray:
+        """int64 (N,): which place a series belongs to, 0 to the number of places - 1."""
+        assert self.panel is not None
+        return self.panel.series[LOCATION].rank("dense").to_numpy().astype(np.int64) - 1
+
+    @cached_property
+    def location_names(self) -> pl.Series:
+        """Names of the places, by code."""
+        assert self.panel is not None
+        return self.panel.series[LOCATION].unique().sort()
+
+    @cached_property
+    def place_sold(self) -> np.ndarray:
+        """bool (places, T): the place sold something in the period; T from the panel's first period to its cutoff."""
+        assert self.panel is not None
+        first, last = self.first_period, self.panel.cutoff
+        width = last - first + 1
+        selling = self.long.selling
+        out = np.zeros(self.location_names.len() * width, dtype=bool)
+        out[self.location_codes[selling.series] * width + (selling.period - first)] = True
+        return out.reshape(-1, width)
+
+    @cached_property
+    def first_period(self) -> int:
+        """The panel's first period."""
+        assert self.panel is not None
+        return int(self.panel.series["start"].min())  # type: ignore[arg-type]
+
+    @cached_property
+    def price_of_series(self) -> np.ndarray | None:
+        """float64 (N,): mean price of each series, nan where none is known; None without prices."""
+        if self.panel is None or PRICE not in self.history.columns:
+            return None
+        prices = self.history[PRICE].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        have = np.isfinite(prices) & (prices > 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.long.total(np.where(have, prices, 0.0)) / self.long.total(have)
+
+    def money(self, series: np.ndarray, units: np.ndarray) -> float | None:
+        """Money that units of some series are worth; None without prices."""
+        prices = self.price_of_series
+        return None if prices is None else float(np.nansum(prices[series] * units))
+
+    # -- places -------------------------------------------------------------------------------------------------------
+
+    def at_series(self, which: np.ndarray, values: Any = None) -> list[Place]:
+        """The first few of some series."""
+        assert self.panel is not None
+        out = []
+        for i, code in enumerate(which[:SHOWN]):
+            who = self.panel.series.row(int(code), named=True)
+            out.append(Place(item=who[ITEM], location=who[LOCATION], value=None if values is None else str(values[i])))
+        return out
+
+    def at_periods(self, series: np.ndarray, periods: np.ndarray, values: Any = None) -> list[Place]:
+        """The first few of some series and periods."""
+        assert self.panel is not None
+        out = []
+        for i in range(min(SHOWN, len(series))):
+            who = self.panel.series.row(int(series[i]), named=True)
+            when = self.panel.frequency.date(int(periods[i]))
+            out.append(Place(item=who[ITEM], location=who[LOCATION], date=when, value=None if values is None else str(values[i])))
+        return out
+
+    def place(self, who: Mapping[str, Any], when: Any, value: str | None) -> Place:
+        """A place by its keys."""
+        return Place(item=who.get(ITEM), location=who.get(LOCATION), date=when, value=value)
+
+    @cached_property
+    def first_lines(self) -> dict[str, list[Place]]:
+        """{flaw that occurs: the first few lines that have it}; all in one scan."""
+        assert self.lines is not None and self.frame is not None and self.survey is not None
+        schema = self.survey.schema
+        seen = [name for name in self.flaws if self.survey.flaws.get(name)]
+        keys = [c for c in (ROW, *KEYS, DATE) if c in schema]
+        frames = []
+        for name in seen:
+            column = shown_column(name, schema)
+            shown = text_of(column) if text_of(column) in schema else column
+            frames.append(
+                self.frame.filter(self.flaws[name]).select(*keys, pl.col(shown).cast(pl.String).alias("value")).head(SHOWN)
+            )
+        answers = pl.collect_all(frames, engine="streaming")
+        return {name: [self._line(r) for r in answer.iter_rows(named=True)] for name, answer in zip(seen, answers, strict=True)}
+
+    def _line(self, row: dict[str, Any]) -> Place:
+        assert self.lines is not None
+        number = row.get(ROW)
+        line = None if number is None or self.lines.first_line is None else number + self.lines.first_line
+        return Place(
+            line=line,
+            row=None if number is None else number + 1,
+            item=row.get(ITEM),
+            location=row.get(LOCATION),
+            date=row.get(DATE),
+            value=None if row["value"] is None else shorten(row["value"], 60),
+        )
+
+
+def shown_column(flaw: str, schema: Mapping[str, pl.DataType]) -> str:
+    """The column whose value explains a flaw."""
+    for word, column in (
+        ("date", DATE),
+        ("time", DATE),
+        ("hour", DATE),
+        ("item", ITEM),
+        ("location", LOCATION),
+        ("price", PRICE),
+        ("promo", PROMO),
+        ("stock", STOCK),
+        ("available", AVAILABLE),
+    ):
+        if word in flaw and column in schema and flaw != "sales_without_price":
+            return column
+    return SALES
