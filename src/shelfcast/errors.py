@@ -71,10 +71,25 @@ class MissingExtraError(ShelfcastError, ImportError):
 
 
 def shorten(text: object, limit: int = 80) -> str:
-    """A value for a message: never longer than `limit` characters, however long the input was.
+    """A value for a message: on one line, never longer than `limit` characters, and without what a terminal would obey.
 
     >>> shorten("x" * 200, limit=10)
     'xxxxxxx...'
+    >>> shorten("red \\x1b[31m tea")
+    'red \\\\x1b[31m tea'
     """
     text = str(text)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
+    return printable(text).replace("\n", " ")
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: line breaks stay, other control and direction characters and lone surrogates are spelled out.
+
+    Names come from the data, and the data from anywhere; a name must not colour, erase or reorder what we say.
+    """
+    if text.isprintable():
+        return text
+    # The two joiners shape letters in Persian and Hindi and command nothing.
+    return "".join(c if c.isprintable() or c in "\n\u200c\u200d" else " " if c.isspace() else c.encode("unicode_escape").decode()
+                   for c in text)

@@ -7,10 +7,9 @@ import signal
 import sys
 import traceback
 from types import FrameType
-from typing import Any
 
-from shelfcast.cli.parser import build, refuse_unknown
-from shelfcast.errors import ShelfcastError
+from shelfcast.cli.parser import UsageError, build, refuse_unknown
+from shelfcast.errors import ShelfcastError, printable
 
 OK, USAGE, BUG, INTERRUPTED = 0, 2, 70, 130
 
@@ -28,8 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
             return USAGE
         if unknown:
             refuse_unknown(parser, options.verb, unknown)
+    except UsageError as error:
+        wants_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
+        return _say(USAGE, f"{error}\nSee: {error.prog} --help", error.prog, wants_json, error)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else USAGE
+    told = f"shelfcast {options.verb}", getattr(options, "json", False)
     # A polite kill unwinds like Ctrl-C, so that nothing half-written stays.
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -37,26 +40,26 @@ def main(arguments: list[str] | None = None) -> int:
 
         return COMMANDS[options.verb](options)
     except KeyboardInterrupt:
-        return _say(INTERRUPTED, "Interrupted; nothing was written.", options)
+        return _say(INTERRUPTED, "Interrupted; nothing was written.", *told)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except ShelfcastError as error:
-        return _say(error.exit_code, str(error), options, error)
+        return _say(error.exit_code, str(error), *told, error)
     except MemoryError as error:
         return _say(1, "The memory of this machine does not suffice for these data. Forecast fewer items at a time, or use a "
-                       "coarser --freq.", options, error)
+                       "coarser --freq.", *told, error)
     except OSError as error:
         code = 1 if error.filename is None else USAGE
-        return _say(code, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), options, error)
+        return _say(code, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), *told, error)
     except Exception as error:
         traceback.print_exc()
         import shelfcast
 
         where = f"shelfcast {shelfcast.__version__}, Python {platform.python_version()}, {platform.system()}"
         return _say(BUG, f"This is a bug in shelfcast, not a mistake of yours. Please report it with the lines above, the versions "
-                         f"({where}) and the command: shelfcast {' '.join(sys.argv[1:])}", options, error)
+                         f"({where}) and the command: shelfcast {' '.join(sys.argv[1:])}", *told, error)
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -65,10 +68,10 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _say(code: int, message: str, options: Any, error: BaseException | None = None) -> int:
+def _say(code: int, message: str, prog: str, wants_json: bool, error: BaseException | None = None) -> int:
     """The error on standard error; with --json also as a document on standard output, for programs that read it."""
-    print(f"shelfcast {options.verb}: {message}", file=sys.stderr)
-    if getattr(options, "json", False):
+    print(f"{prog}: {printable(message)}", file=sys.stderr)
+    if wants_json:
         kind = type(error).__name__ if error is not None else "Interrupted"
         print(json.dumps({"error": {"code": kind, "message": message, "exit": code}}))
     return code

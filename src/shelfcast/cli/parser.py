@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import shelfcast
+from shelfcast.errors import SettingsError, UnknownNameError, shorten
 from shelfcast.names import LEVELS, ROLES
 
 EPILOG = """exit codes: 0 fine (findings may be told) | 1 the data: an ERROR finding for `check`, nothing could be written for
@@ -19,16 +20,29 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
 
     def error(self, message: str) -> NoReturn:
-        """Usage errors end with exit code 2 and a hint, without the whole usage."""
-        self.exit(2, f"{self.prog}: {_shorter(message)}\nSee: {self.prog} --help\n")
+        """Wrong usage is answered with a hint, without the whole usage."""
+        raise UsageError(self.prog, shorten(message, 300))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            raise UsageError(self.prog, str(UnknownNameError("verb", str(value), action.choices)))
+        super()._check_value(action, value)
+
+
+class UsageError(SettingsError):
+    """The command line cannot be understood; `prog` is the command to ask for help."""
+
+    def __init__(self, prog: str, message: str) -> None:
+        super().__init__(message)
+        self.prog = prog
 
 
 def refuse_unknown(parser: argparse.ArgumentParser, verb: str, unknown: list[str]) -> NoReturn:
-    """End with exit code 2, naming the first unknown argument and the flag that it resembles."""
+    """Name the first unknown argument and the flag that it resembles."""
     flags = [f for action in verb_parser(parser, verb)._actions for f in action.option_strings]
     near = get_close_matches(unknown[0].split("=")[0], flags, n=1)
     guess = f" Did you mean {near[0]}?" if near else ""
-    parser.exit(2, f"shelfcast {verb}: {_shorter(unknown[0])!r} is not known here.{guess}\nSee: shelfcast {verb} --help\n")
+    raise UsageError(f"shelfcast {verb}", f"{shorten(unknown[0])!r} is not known here.{guess}")
 
 
 def verb_parser(parser: argparse.ArgumentParser, verb: str) -> argparse.ArgumentParser:
@@ -105,12 +119,12 @@ def _model(parser: argparse.ArgumentParser) -> None:
                         help="a name of `shelfcast models`, the folder of a fitted model or of a run with one, or auto (default)")
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
                         help="a setting of the model; repeatable")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of everything random (0)")
+    parser.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
-    parser.add_argument("--horizon", metavar="N", type=int, default=0,
+    parser.add_argument("--horizon", metavar="N", type=_whole, default=0,
                         help="also check that known covariates reach so many periods ahead")
     _talk(parser)
 
@@ -125,7 +139,7 @@ def _clean(parser: argparse.ArgumentParser) -> None:
 def _fit(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
     _model(parser)
-    parser.add_argument("--horizon", metavar="N", type=int, required=True, help="periods that the model will be asked for")
+    parser.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods that the model will be asked for")
     parser.add_argument("--run", metavar="FOLDER", required=True, help="run folder to write; the model is in it")
     _talk(parser)
 
@@ -133,7 +147,7 @@ def _fit(parser: argparse.ArgumentParser) -> None:
 def _forecast(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
     group = parser.add_argument_group("forecasting")
-    group.add_argument("--horizon", metavar="N", type=int, required=True, help="periods to forecast after the cutoff")
+    group.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods to forecast after the cutoff")
     _model(group)  # type: ignore[arg-type]
     group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
                        help=f"quantile levels of the output ({', '.join(f'{q:g}' for q in LEVELS)})")
@@ -155,7 +169,10 @@ def _pairs(text: str) -> dict[str, str]:
     for part in filter(None, (p.strip() for p in text.split(","))):
         left, equals, right = part.partition("=")
         if not (left.strip() and equals and right.strip()):
-            raise argparse.ArgumentTypeError(f"{_shorter(part)!r} is not of the form NAME=VALUE")
+            raise argparse.ArgumentTypeError(f"{shorten(part)!r} is not of the form NAME=VALUE")
+        if left.strip() in pairs:
+            raise argparse.ArgumentTypeError(f"{shorten(left.strip())!r} is given twice: {shorten(pairs[left.strip()])!r} and "
+                                             f"{shorten(right.strip())!r}")
         pairs[left.strip()] = right.strip()
     return pairs
 
@@ -170,12 +187,15 @@ def _levels(text: str) -> tuple[float, ...]:
         try:
             levels.append(float(part))
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{_shorter(part)!r} is not a number such as 0.5") from None
+            raise argparse.ArgumentTypeError(f"{shorten(part)!r} is not a number such as 0.5") from None
     return tuple(levels)
 
 
-def _shorter(text: str) -> str:
-    return text if len(text) <= 300 else text[:297] + "..."
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a whole number") from None
 
 
 Verb = Callable[[argparse.Namespace], int]
