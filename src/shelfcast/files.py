@@ -7,13 +7,14 @@ and renamed. A process that is killed leaves the earlier state, and at worst a `
 import ctypes
 import errno
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shelfcast.errors import SettingsError, SourceError
+from shelfcast.errors import SettingsError, SourceError, shorten
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -30,6 +31,7 @@ def whole_file(target: Path | str) -> Iterator[Path]:
     """
     target = Path(target)
     check_target(target)
+    remove_partials(target)
     # The suffix stays last, so that writers which look at it still know the format.
     partial = target.with_name(f".{target.stem[:60]}.{os.getpid()}.partial{target.suffix}")
     try:
@@ -46,7 +48,30 @@ def check_target(target: Path | str) -> None:
     target = Path(target)
     if target.is_dir():
         raise SettingsError(f"{str(target)!r} is a folder; give the name of a file to write.")
+    if os.path.exists(target) and not target.is_file():
+        raise SettingsError(f"{str(target)!r} is a device or a pipe; give the name of a file to write.")
     _check_parent(target)
+
+
+def check_folder(target: Path | str, *, marks: Iterable[str] = ()) -> None:
+    """Refuse a folder that could not be written, or that would be replaced although it was not made by us.
+
+    Parameters
+    ----------
+    marks : names, of which an earlier result holds at least one; a folder with other things in it alone is refused
+    """
+    target = Path(target)
+    if os.path.exists(target) and not target.is_dir():
+        raise SettingsError(f"{str(target)!r} is a file; give the name of a folder.")
+    _check_parent(target)
+    marks = list(marks)
+    if not marks or not target.is_dir() or any((target / mark).exists() for mark in marks):
+        return
+    held = sorted(entry.name for entry in os.scandir(target))
+    if held:
+        listed = ", ".join(shorten(h, 40) for h in held[:3]) + (" ..." if len(held) > 3 else "")
+        raise SettingsError(f"{str(target)!r} holds other files ({listed}) and no earlier result, which alone may be replaced. "
+                            f"Give another folder.")
 
 
 @contextmanager
@@ -56,9 +81,7 @@ def whole_folder(target: Path | str) -> Iterator[Path]:
     An earlier `target` is replaced as one step where the system can exchange two names (Linux), else by two renames.
     """
     target = Path(target)
-    if target.exists() and not target.is_dir():
-        raise SettingsError(f"{str(target)!r} is a file; give the name of a folder.")
-    _check_parent(target)
+    check_folder(target)
     remove_partials(target)
     partial = target.with_name(f".{target.name[:60]}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -75,16 +98,22 @@ def whole_folder(target: Path | str) -> Iterator[Path]:
 
 def remove_partials(target: Path) -> None:
     """Remove what killed processes left beside `target`; what a living process still writes stays."""
-    for left in target.parent.glob(f".{target.name[:60]}.*.partial"):
-        process = left.name.split(".")[-2]
-        if process.isdigit() and not _is_alive(int(process)):
-            shutil.rmtree(left, ignore_errors=True)
+    # As `whole_file`, `whole_folder` and `_replace_folder` name them; a name may hold the marks of a glob, so it is compared.
+    stem, name, suffix = (re.escape(n) for n in (target.stem[:60], target.name[:60], target.suffix))
+    partial = re.compile(rf"\.({stem}|{name})\.(\d+)(\.old)?\.partial({suffix})?")
+    for left in os.scandir(target.parent):
+        found = partial.fullmatch(left.name)
+        if found and not _is_alive(int(found[2])):
+            if left.is_dir(follow_symlinks=False):
+                shutil.rmtree(left.path, ignore_errors=True)
+            else:
+                Path(left.path).unlink(missing_ok=True)
 
 
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

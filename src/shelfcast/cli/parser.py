@@ -165,7 +165,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         left, equals, right = part.partition("=")
         if not (left.strip() and equals and right.strip()):
