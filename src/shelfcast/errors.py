@@ -42,9 +42,11 @@ class UnknownNameError(SettingsError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], *, advice: str = "") -> None:
         known = [str(k) for k in known]
-        near = get_close_matches(name, known, n=1, cutoff=0.6) or [k for k in known if k.lower() == name.lower()]
-        guess = f" Did you mean {near[0]!r}?" if near else ""
-        shown = ", ".join(known[:20]) + (f" and {len(known) - 20:,} more" if len(known) > 20 else "")
+        # Comparing takes time in proportion to the product of the lengths: neither may be endless.
+        closest = get_close_matches(name[:100], [k[:100] for k in known[:2000]], n=1, cutoff=0.6)
+        near = closest or [k for k in known if k.lower() == name.lower()]
+        guess = f" Did you mean {shorten(near[0])!r}?" if near else ""
+        shown = ", ".join(shorten(k, 40) for k in known[:20]) + (f" and {len(known) - 20:,} more" if len(known) > 20 else "")
         listed = f" Known: {shown}." if known else f" There is no {what} at all."
         super().__init__(f"No {what} is called {shorten(name)!r}.{guess}{listed}{' ' + advice if advice else ''}")
 

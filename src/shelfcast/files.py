@@ -46,7 +46,7 @@ def whole_file(target: Path | str) -> Iterator[Path]:
 def check_target(target: Path | str) -> None:
     """Refuse a file that could not be written, before the work starts rather than after it."""
     target = Path(target)
-    if target.is_dir():
+    if os.path.isdir(target):
         raise SettingsError(f"{str(target)!r} is a folder; give the name of a file to write.")
     if os.path.exists(target) and not target.is_file():
         raise SettingsError(f"{str(target)!r} is a device or a pipe; give the name of a file to write.")
@@ -61,7 +61,7 @@ def check_folder(target: Path | str, *, marks: Iterable[str] = ()) -> None:
     marks : names, of which an earlier result holds at least one; a folder with other things in it alone is refused
     """
     target = Path(target)
-    if os.path.exists(target) and not target.is_dir():
+    if os.path.exists(target) and not os.path.isdir(target):
         raise SettingsError(f"{str(target)!r} is a file; give the name of a folder.")
     _check_parent(target)
     marks = list(marks)
@@ -122,7 +122,7 @@ def _is_alive(process: int) -> bool:
 
 def _check_parent(target: Path) -> None:
     parent = target.parent
-    if not parent.is_dir():
+    if not os.path.isdir(parent):  # Path.is_dir raises where a name is too long
         raise SettingsError(f"The folder {str(parent)!r} does not exist, so {target.name!r} cannot be written there. "
                             f"Make it first: mkdir -p {str(parent)!r}")
     if not os.access(parent, os.W_OK):

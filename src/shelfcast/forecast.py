@@ -46,9 +46,10 @@ class Forecast:
             raise DataError(f"A forecast of {shape[0]:,} series at {shape[2]} levels needs quantiles (N, H, Q) and mean (N, H); "
                             f"got {self.quantiles.shape} and {self.mean.shape}.")
         if not (np.isfinite(self.quantiles).all() and np.isfinite(self.mean).all()):
-            raise DataError(f"{self._first(~np.isfinite(self.quantiles).all(axis=2) | ~np.isfinite(self.mean))} is not a number.")
-        if self.quantiles.size and (np.diff(self.quantiles, axis=2) < 0).any():
-            raise DataError(f"{self._first((np.diff(self.quantiles, axis=2) < 0).any(axis=2))} has quantiles that cross.")
+            raise DataError(f"{self._first(~(np.isfinite(self.quantiles).all(axis=2) & np.isfinite(self.mean)))} is not a number.")
+        crossing = np.asarray((np.diff(self.quantiles, axis=2) < 0).any(axis=2))
+        if crossing.any():
+            raise DataError(f"{self._first(crossing)} has quantiles that cross.")
 
     def _first(self, bad: np.ndarray) -> str:
         i, h = np.argwhere(bad)[0]

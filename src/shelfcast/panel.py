@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import numpy as np
 import polars as pl
 
-from shelfcast.errors import DataError, SettingsError, UnknownNameError, WeightsError, shorten
+from shelfcast.errors import DataError, SettingsError, SourceError, UnknownNameError, shorten
 from shelfcast.files import whole_folder
 from shelfcast.names import ALL, DATE, ITEM, KEYS, LOCATION, SALES, Absent, Kind
 from shelfcast.periods import Frequency, infer_frequency
@@ -163,6 +163,8 @@ class SalesPanel:
                 raise UnknownNameError("column", name, table.columns, advice="A panel needs the columns date and sales.")
         if not table.schema[DATE].is_temporal():
             raise DataError(f"The column date holds {table.schema[DATE]}, not dates. read_sales() parses texts.")
+        if not (table.schema[SALES].is_numeric() or table.schema[SALES] == pl.Null):
+            raise DataError(f"The column sales holds {table.schema[SALES]}, not numbers. read_sales() parses texts.")
         frequency = freq if isinstance(freq, Frequency) else Frequency.parse(freq) if freq else infer_frequency(table[DATE])
         table = table.with_columns(pl.lit(ALL).alias(k) for k in KEYS if k not in table.columns)
         wanted = [*known, *past]
@@ -171,7 +173,7 @@ class SalesPanel:
                 raise UnknownNameError("column", name, table.columns)
         table = table.select(*KEYS, frequency.number_of(pl.col(DATE)).alias(PERIOD), pl.col(SALES).cast(pl.Float64), *wanted)
         last = frequency.number(cutoff) if cutoff is not None else None
-        kinds: dict[str, Kind] = {**dict.fromkeys(known, "known"), **dict.fromkeys(past, "past")}  # type: ignore[dict-item]
+        kinds: dict[str, Kind] = {**dict.fromkeys(known, "known"), **dict.fromkeys(past, "past")}
         return cls.from_periods(table, frequency, cutoff=last, covariates=kinds, absent=absent, **rest)
 
     @classmethod
@@ -183,6 +185,12 @@ class SalesPanel:
         period that has sales. Sales after it are dropped, and past covariates with them.
         """
         table = table.filter(pl.all_horizontal(pl.col(k).is_not_null() for k in (*KEYS, PERIOD)))
+        table = table.with_columns(pl.col(SALES).cast(pl.Float64).fill_nan(None))
+        endless = table.filter(pl.col(SALES).is_infinite())
+        if endless.height:
+            who = endless.row(0, named=True)
+            raise DataError(f"{endless.height:,} rows have infinite sales; the first: item {shorten(who[ITEM])}, location "
+                            f"{shorten(who[LOCATION])}, {frequency.date(who[PERIOD])}. Leave sales empty where they are not known.")
         if cutoff is None:
             cutoff = table.filter(pl.col(SALES).is_not_null())[PERIOD].max()  # type: ignore[assignment]
         if cutoff is None:
@@ -224,8 +232,10 @@ class SalesPanel:
 
     def horizon_given(self) -> int:
         """How many periods after the cutoff have at least one known covariate somewhere."""
-        ends = [self.rows[PERIOD].max()] + [t.frame[PERIOD].max() for t in self.tables if PERIOD in t.keys]
-        return max(0, max(int(e) for e in ends if e is not None) - self.cutoff)  # type: ignore[call-overload]
+        known = {name for name, kind in self.covariates.items() if kind == "known"}
+        frames = [self.rows, *(t.frame for t in self.tables if PERIOD in t.keys)]
+        ends = [f.select(pl.col(PERIOD).max()).item() for f in frames if known & set(f.columns)]
+        return max([0, *(int(end) - self.cutoff for end in ends if end is not None)])
 
     def given(self, name: str, horizon: int) -> np.ndarray:
         """bool (N, horizon): the period after the cutoff has a row with this known covariate, be its value null or not."""
@@ -250,8 +260,8 @@ class SalesPanel:
             which = np.flatnonzero(which)
         if not len(which):
             raise DataError("No series is left after selecting.")
-        if np.any(np.diff(which) <= 0):
-            raise SettingsError("Series are selected by rising positions, each once.")
+        if np.any(np.diff(which) <= 0) or which[0] < 0 or which[-1] >= len(self):
+            raise SettingsError(f"Series are selected by rising positions from 0 to {len(self) - 1:,}, each once.")
         codes = self.rows[SERIES].to_numpy()
         if which[-1] - which[0] + 1 == len(which):  # a run: no copy of the rows
             lo, hi = np.searchsorted(codes, [which[0], which[-1] + 1])
@@ -278,6 +288,8 @@ class SalesPanel:
         covariates : names wanted; all when None
         """
         first = int(self.series["start"].min())  # type: ignore[arg-type]
+        if horizon < 0 or (context is not None and context < 1):
+            raise SettingsError(f"A dense view has at least 1 period of context and no negative horizon; got {context}, {horizon}.")
         if context is not None:
             first = self.cutoff - context + 1
         span = self.cutoff - first + 1
@@ -403,19 +415,30 @@ class SalesPanel:
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
-        """Read a folder that `save` wrote."""
+        """Read a folder that `save` wrote.
+
+        Raises
+        ------
+        SourceError
+            If it is no saved panel, is damaged, or was written in another format.
+        """
         folder = Path(folder)
         try:
             settings = json.loads((folder / "panel.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"{str(folder)!r} is not a saved panel: panel.json is absent or damaged.") from error
-        if settings.pop("format", None) != _FORMAT:
-            raise WeightsError(f"{str(folder)!r} was written by another version of shelfcast; write it again with this one.")
-        tables = tuple(CovariateTable(pl.read_parquet(folder / f"covariates-{i}.parquet")) for i in range(settings.pop("tables")))
-        attributes = {n: pl.read_parquet(folder / f"{n}.parquet") for n in ("items", "places")
-                      if (folder / f"{n}.parquet").exists()}
-        return cls(rows=pl.read_parquet(folder / "rows.parquet"), series=pl.read_parquet(folder / "series.parquet"), tables=tables,
-                   **attributes, **{**settings, "frequency": Frequency.parse(settings["frequency"])})
+            if settings.pop("format") != _FORMAT:
+                raise SourceError(f"{str(folder)!r} was written by another version of shelfcast; write it again with this one.")
+            names = [f"covariates-{i}" for i in range(settings.pop("tables"))]
+            tables = tuple(CovariateTable(pl.read_parquet(folder / f"{name}.parquet")) for name in names)
+            items, places = (pl.read_parquet(folder / f"{name}.parquet") if (folder / f"{name}.parquet").exists() else None
+                             for name in ("items", "places"))
+            rows, series = (pl.read_parquet(folder / f"{name}.parquet") for name in ("rows", "series"))
+            frequency = Frequency.parse(settings.pop("frequency"))
+            return cls(rows, series, frequency, tables=tables, items=items, places=places, **settings)
+        except SourceError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
+            raise SourceError(f"{str(folder)!r} is not a saved panel, or a file of it is absent or damaged: "
+                              f"{shorten(error, 200)}") from error
 
     def _settings(self) -> dict[str, Any]:
         return {"format": _FORMAT, "frequency": str(self.frequency), "cutoff": self.cutoff, "covariates": dict(self.covariates),
