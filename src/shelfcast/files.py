@@ -48,7 +48,7 @@ def check_target(target: Path | str) -> None:
     target = Path(target)
     if os.path.isdir(target):
         raise SettingsError(f"{str(target)!r} is a folder; give the name of a file to write.")
-    if os.path.exists(target) and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise SettingsError(f"{str(target)!r} is a device or a pipe; give the name of a file to write.")
     _check_parent(target)
 
@@ -65,7 +65,7 @@ def check_folder(target: Path | str, *, marks: Iterable[str] = ()) -> None:
         raise SettingsError(f"{str(target)!r} is a file; give the name of a folder.")
     _check_parent(target)
     marks = list(marks)
-    if not marks or not target.is_dir() or any((target / mark).exists() for mark in marks):
+    if not marks or not os.path.isdir(target) or any((target / mark).exists() for mark in marks):
         return
     held = sorted(entry.name for entry in os.scandir(target))
     if held:
