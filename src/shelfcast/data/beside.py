@@ -1,0 +1,211 @@
+"""What lies beside the sales: covariate tables, attributes of items and places, coordinates.
+
+Their keys are recognised as in the sales, without regard to case, and take the types that the keys have there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from shelfcast.data.dialects import COMPANIONS, KNOWN, Given, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.lines import Covariates
+from shelfcast.data.sources.dialect import Dialect
+from shelfcast.data.tables import Source, Table, open_table
+from shelfcast.data.typed import Purpose, like_keys, typed_columns
+from shelfcast.errors import DataError, UnknownNameError, shorten
+from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, PRICE, PROMO, ROLES, SALES, STOCK, Kind
+from shelfcast.periods import Frequency
+
+_MEASURED: Final = (PRICE, PROMO, STOCK, AVAILABLE)
+
+
+@dataclass
+class Beside:
+    """Covariate tables.
+
+    Attributes
+    ----------
+    called : {name as declared: the name it has in the tables}
+    measured : roles (price, promo, stock, available) that a table has
+    """
+
+    tables: tuple[Covariates, ...] = ()
+    called: dict[str, str] = field(default_factory=dict)
+    measured: tuple[str, ...] = ()
+    told: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One opened table beside the sales."""
+
+    table: Table
+    frame: pl.LazyFrame
+    schema: Mapping[str, pl.DataType]
+    roles: Mapping[str, str]
+    told: tuple[str, ...]
+
+
+def find_covariates(sources: Sequence[Source], *, declared: Mapping[str, Kind], found: Mapping[str, str],
+                    sales_columns: Mapping[str, str], given: Given, keys: Mapping[str, pl.DataType], sales_name: str,
+                    sales_names: Sequence[str], freq: Frequency | None, lines: pl.LazyFrame) -> Beside:
+    """Open covariate tables and take the declared covariates from them.
+
+    Parameters
+    ----------
+    declared : {name: kind}
+    found : {declared name: our name} of those that the sales table has
+    sales_columns : {role: column} of the sales
+    keys : types of item and location in the sales
+    lines : the sales, to pass over the keys of a long table that no sales have
+    """
+    if isinstance(sources, str) or not isinstance(sources, Sequence):
+        sources = [sources]
+    out = Beside()
+    looked = [sales_name]
+    every: list[str] = list(sales_names)
+    tables = []
+    for source in sources:
+        side = _open_side(source, sales_columns, given, freq, (*KEYS, DATE, *_MEASURED), lines)
+        looked.append(side.table.name)
+        every += [c for c in side.schema if c not in every]
+        wanted = _wanted(side, declared, found, out)
+        axes = [r for r in (*KEYS, DATE) if r in side.roles and (r == DATE or r in keys)]
+        if not axes:
+            raise DataError(f"{side.table.name} has none of the columns item, location and date, so it cannot be joined with the sales. "
+                            f"Its columns: {', '.join(shorten(c, 30) for c in list(side.schema)[:12])}.")
+        if not wanted:
+            free = [c for c in side.schema if c not in side.roles.values()]
+            out.told.append(f"Nothing of {side.table.name} is used. To use a column, name it with --known or --past: "
+                            f"{', '.join(shorten(c, 30) for c in free[:12])}.")
+            continue
+        purposes: dict[str, tuple[str, Purpose]] = {a: (side.roles[a], "date" if a == DATE else "key") for a in axes}
+        purposes |= {n: (c, "number" if n in _MEASURED else "value") for n, c in wanted.items()}
+        typed = typed_columns(side.frame, purposes, untyped=side.table.untyped, styles=given.styles, texts=False)
+        frame = like_keys(side.frame.select(typed.columns), keys, [a for a in axes if a != DATE])
+        tables.append(Covariates(frame, side.table.name))
+        out.told += [*side.told, *typed.told,
+                     f"Covariates of {side.table.name}, joined by {' and '.join(axes)}: {', '.join(shorten(n, 30) for n in wanted)}."]
+    for name in declared:
+        if name not in found and name not in out.called:
+            where = f"Looked in {' and '.join(looked[:5])}."
+            raise UnknownNameError("covariate", name, every, advice=where)
+    out.tables = tuple(tables)
+    return out
+
+
+def _wanted(side: _Side, declared: Mapping[str, Kind], found: Mapping[str, str], out: Beside) -> dict[str, str]:
+    """{our name: column} of what is taken from a table."""
+    roles = {c: r for r, c in side.roles.items()}
+    low = names_of(side.schema)
+    wanted: dict[str, str] = {}
+    for name in declared:
+        column = name if name in side.schema else low.get(name.lower())
+        if name in _MEASURED and name in side.roles:
+            column = side.roles[name]
+        if column is None or roles.get(column) in (*KEYS, DATE):
+            continue
+        ours = found.get(name) or out.called.get(name) or roles.get(column) or column
+        wanted[ours] = column
+        out.called.setdefault(name, ours)
+    for role in _MEASURED:
+        if role in side.roles and role not in wanted and side.roles[role] not in wanted.values():
+            wanted[role] = side.roles[role]
+            out.measured = (*out.measured, role)
+    return wanted
+
+
+def find_static(source: Source | None, *, sales_columns: Mapping[str, str], given: Given,
+                keys: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[str]]:
+    """Attributes: the items' table, the places' table, sentences."""
+    if source is None:
+        return None, None, []
+    side = _open_side(source, sales_columns, given, None, KEYS)
+    there = [k for k in KEYS if k in side.roles and k in keys]
+    if not there:
+        raise DataError(f"{side.table.name} has no column of items or locations as in the sales, so its attributes belong to nothing. "
+                        f"Its columns: {', '.join(shorten(c, 30) for c in list(side.schema)[:12])}.")
+    if len(there) == 2:
+        single = [k for k in there if side.frame.select(pl.col(side.roles[k]).is_duplicated().any()).collect().item() is False]
+        if len(single) != 1:
+            raise DataError(f"{side.table.name} has both items and locations; attributes are of one or the other. Give two tables, or name "
+                            f"the columns as covariates.")
+        there = single
+    frame, told = _attributes(side, there[0], keys, {})
+    return (frame, None, told) if there[0] == ITEM else (None, frame, told)
+
+
+def find_places(source: Source, others: pl.DataFrame | None, *, sales_columns: Mapping[str, str], given: Given,
+                keys: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame, list[str]]:
+    """Locations with coordinates, and other attributes of places put to them."""
+    side = _open_side(source, sales_columns, given, None, (LOCATION,))
+    if LOCATION not in side.roles or LOCATION not in keys:
+        raise DataError(f"{side.table.name} has no column of locations as in the sales. Its columns: "
+                        f"{', '.join(shorten(c, 30) for c in list(side.schema)[:12])}. Name it: --columns location=...")
+    where = recognise_roles(side.schema, given={}, dialect=None, source=side.table.name, roles=(LATITUDE, LONGITUDE),
+                            required=(LATITUDE, LONGITUDE)).columns
+    frame, told = _attributes(side, LOCATION, keys, where)
+    if others is not None:
+        again = [c for c in others.columns if c in frame.columns and c != LOCATION]
+        frame = frame.join(others.drop(again), on=LOCATION, how="full", coalesce=True, maintain_order="left_right")
+    return frame, told
+
+
+def _attributes(side: _Side, key: str, keys: Mapping[str, pl.DataType], numbers: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
+    """All columns of a table by its key, each key once."""
+    used = {side.roles[key], *numbers.values()}
+    rest = [c for c in side.schema if c not in used and not c.startswith("__index_level_") and not side.schema[c].is_nested()]
+    clash = [c for c in rest if c in (*ROLES, LATITUDE, LONGITUDE)]
+    rest = [c for c in rest if c not in clash]
+    purposes: dict[str, tuple[str, Purpose]] = {key: (side.roles[key], "key")}
+    purposes |= {n: (c, "number") for n, c in numbers.items()}
+    purposes |= {c: (c, "value") for c in rest}
+    typed = typed_columns(side.frame, purposes, untyped=side.table.untyped, texts=False)
+    frame = like_keys(side.frame.select(typed.columns), keys, [key]).unique(maintain_order=True).collect()
+    told = [*side.told, *typed.told]
+    nameless = frame[key].null_count()
+    if nameless:
+        frame = frame.filter(pl.col(key).is_not_null())
+        told.append(f"{nameless:,} rows of {side.table.name} have no {key} as in the sales and were passed over.")
+    repeated = frame.filter(pl.col(key).is_duplicated())[key]
+    if len(repeated):
+        first = ", ".join(shorten(k, 30) for k in repeated.unique(maintain_order=True)[:5])
+        raise DataError(f"{side.table.name} has more than one row for the {key} {first} ({repeated.n_unique():,} in all). Keep one row "
+                        f"for each.")
+    told.append(f"Attributes of {frame.height:,} {key}s from {side.table.name}: {', '.join(shorten(c, 30) for c in frame.columns[1:13])}.")
+    if clash:
+        told.append(f"Not used of {side.table.name}: {', '.join(clash)}, names that mean something else here.")
+    return frame, told
+
+
+def _open_side(source: Source, sales_columns: Mapping[str, str], given: Given, freq: Frequency | None, roles: Sequence[str],
+               lines: pl.LazyFrame | None = None) -> _Side:
+    """Open a table and find its keys: the user's names, a dialect's, the sales' own, common ones."""
+    table = open_table(source)
+    frame = table.frame
+    dialect = recognise_dialect(frame.collect_schema(), (*COMPANIONS, *KNOWN))
+    if dialect is not None and dialect.adapt is not None:
+        if lines is not None:
+            frame = _narrowed(frame, dialect, lines)
+        frame = dialect.adapt(frame, names_of(frame.collect_schema()), freq)
+    schema = dict(frame.collect_schema())
+    low = names_of(schema)
+    named: dict[str, str] = {}
+    for role in roles:
+        for column in (given.columns.get(role), None if dialect and role in dialect.roles else sales_columns.get(role)):
+            if column is not None and column.lower() in low and low[column.lower()] not in named.values():
+                named.setdefault(role, low[column.lower()])
+    found = recognise_roles(schema, given=named, dialect=dialect, source=table.name, roles=roles)
+    return _Side(table, frame, schema, {r: c for r, c in found.columns.items() if r != SALES}, (*table.told, *found.told))
+
+
+def _narrowed(frame: pl.LazyFrame, dialect: Dialect, lines: pl.LazyFrame) -> pl.LazyFrame:
+    """Only the keys that have sales, before weeks become days: the price list of a whole chain is long."""
+    names, own = names_of(frame.collect_schema()), lines.collect_schema()
+    keys = [k for k in KEYS if dialect.roles.get(k) in names and k in own]
+    if not keys:
+        return frame
+    there = lines.select(pl.col(k).cast(pl.String) for k in keys).unique()
+    return frame.join(there, left_on=[pl.col(names[dialect.roles[k]]).cast(pl.String) for k in keys], right_on=keys, how="semi")

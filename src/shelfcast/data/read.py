@@ -1,0 +1,195 @@
+"""From a source to SalesLines: open it, recognise its columns, type them; judge nothing.
+
+    from shelfcast import read_sales
+    lines = read_sales("train.csv", columns={"location": "Store", "date": "Date", "sales": "Sales"}, known=["Open"])
+
+Stays lazy: only the columns' names, distinct days of text columns and bounded samples are looked at.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+
+from shelfcast.data.beside import find_covariates, find_places, find_static
+from shelfcast.data.dialects import Given, given_columns, invoice_column, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.lines import CANCELLED, ROW, SalesLines
+from shelfcast.data.sources.dialect import Dialect
+from shelfcast.data.tables import Source, Table, open_table
+from shelfcast.data.typed import Purpose, typed_columns
+from shelfcast.errors import DataError, SettingsError, SourceError, shorten
+from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Kind
+from shelfcast.periods import Frequency
+
+_MEASURED: Final = (PRICE, PROMO, STOCK, AVAILABLE)
+_SAMPLE: Final = 50_000  # lines looked at to tell transactions from series
+_PLACE: Final = "__shelfcast_row__"  # the row number under a name that no source has
+
+
+@dataclass(frozen=True)
+class _Sales:
+    """The sales table, with its roles."""
+
+    table: Table
+    frame: pl.LazyFrame
+    schema: Mapping[str, pl.DataType]
+    dialect: Dialect | None
+    given: Given
+    columns: Mapping[str, str]
+    told: tuple[str, ...]
+
+
+def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq: str | Frequency | None = None,
+               covariates: Sequence[Source] = (), known: Sequence[str] = (), past: Sequence[str] = (),
+               static: Source | None = None, places: Source | None = None, query: str | None = None) -> SalesLines:
+    """Read sales and what lies beside them.
+
+    Parameters
+    ----------
+    source : file, glob, folder, `-` for standard input, database address, or a frame of polars, pandas, pyarrow or DuckDB
+    columns : {role: the source's column}, for roles item, location, date, sales, price, promo, stock, available; those not
+        named are recognised. `Name:dmy`, `:mdy`, `:ymd` say how dates, and `:comma`, `:point` how numbers are written
+    freq : D, W, M ...; None to infer
+    covariates : tables of covariates, joined on whichever of item, location and date they have
+    known, past : names of covariates whose future is given, or which are seen only up to the cutoff
+    static : table of attributes by item or location
+    places : table of locations with latitude and longitude
+    query : SQL or a table's name, with a database address
+
+    Raises
+    ------
+    SourceError
+        If a source cannot be opened.
+    DataError
+        If its columns cannot be understood.
+    UnknownNameError
+        If a named role, column or covariate does not exist.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"store": [1, 1], "day": ["2024-03-01", "2024-03-02"], "units": ["3", "n/a"]})
+    >>> lines = read_sales(frame)
+    >>> lines.columns
+    {'location': 'store', 'date': 'day', 'sales': 'units'}
+    >>> lines.frame.select("location", "date", "sales", "sales as written").collect().rows()
+    [(1, datetime.date(2024, 3, 1), 3.0, '3'), (1, datetime.date(2024, 3, 2), None, None)]
+    """
+    frequency = freq if isinstance(freq, Frequency) or freq is None else Frequency.parse(freq)
+    declared = _declared(known, past)
+    try:
+        sales = _understand(open_table(source, query=query), columns, frequency)
+        return _lines(sales, declared, frequency, covariates, static, places)
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"The sales cannot be read through: {shorten(error, 300)}") from error
+
+
+def _declared(known: Sequence[str], past: Sequence[str]) -> dict[str, Kind]:
+    for names, word in ((known, "known"), (past, "past")):
+        if isinstance(names, str):
+            raise SettingsError(f"{word} is a list of names; got the text {shorten(names)!r}.")
+    both = [n for n in known if n in set(past)]
+    if both:
+        raise SettingsError(f"The covariate {shorten(both[0])!r} is named both known and past. It is known if its future is given.")
+    return {**dict.fromkeys(known, "known"), **dict.fromkeys(past, "past")}  # type: ignore[dict-item]
+
+
+def _understand(table: Table, columns: Mapping[str, str] | None, freq: Frequency | None) -> _Sales:
+    """Recognise the dialect, let it add its columns, and give each role a column."""
+    frame = table.frame.with_row_index(_PLACE)
+    dialect = recognise_dialect(table.frame.collect_schema())
+    if dialect is not None and dialect.adapt is not None:
+        frame = dialect.adapt(frame, names_of(table.frame.collect_schema()), freq)
+    schema = {c: t for c, t in frame.collect_schema().items() if c != _PLACE}
+    given = given_columns(columns, list(schema))
+    found = recognise_roles(schema, given=given.columns, dialect=dialect, source=table.name, required=(DATE, SALES))
+    ordered = {r: found.columns[r] for r in ROLES if r in found.columns}
+    told = [*table.told, *found.told]
+    for role, word in ((ITEM, "item"), (LOCATION, "location")):
+        if role not in ordered:
+            told.append(f"No {word} column: all rows belong to the one {word} 'all'.")
+    return _Sales(table, frame, schema, dialect, given, ordered, tuple(told))
+
+
+def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, covariates: Sequence[Source],
+           static: Source | None, places: Source | None) -> SalesLines:
+    in_sales, own = _own_covariates(sales, declared)
+    wanted: dict[str, tuple[str, Purpose]] = {}
+    for role, column in sales.columns.items():
+        wanted[role] = (column, "key" if role in KEYS else "date" if role == DATE else "number")
+    wanted |= {name: (name, "value") for name in own if name not in wanted}
+    typed = typed_columns(sales.frame, wanted, untyped=sales.table.untyped, styles=sales.given.styles)
+    extra = [] if sales.dialect is None or sales.dialect.cancelled is None else [
+        sales.dialect.cancelled(names_of(sales.schema)).alias(CANCELLED)]
+    frame = sales.frame.select(pl.col(_PLACE).alias(ROW), *typed.columns, *extra)
+    final = frame.collect_schema()
+    keys = {k: final[k] for k in KEYS if k in final}
+    beside = find_covariates(covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given, keys=keys,
+                             sales_name=sales.table.name, sales_names=list(sales.schema), freq=freq, lines=frame)
+    kinds: dict[str, Kind] = {}
+    for name, kind in declared.items():
+        kinds[beside.called.get(name) or in_sales[name]] = kind
+    for role in (*(r for r in _MEASURED if r in sales.columns), *beside.measured):
+        kinds.setdefault(role, "past")
+    shape, why = _shape(frame, sales)
+    told = [*sales.told, *typed.told, *beside.told, why]
+    items, places_table, more = find_static(static, sales_columns=sales.columns, given=sales.given, keys=keys)
+    told += more
+    if places is not None:
+        places_table, more = find_places(places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys)
+        told += more
+    used = {c for c, _ in wanted.values()}
+    left = tuple(c for c in sales.schema if c not in used and c in sales.table.frame.collect_schema())
+    if left:
+        told.append(f"Not used: {', '.join(shorten(c, 30) for c in left[:12])}{' ...' if len(left) > 12 else ''}. "
+                    f"To use one, name it with --known or --past.")
+    single = sales.table.files == 1 and (sales.dialect is None or sales.dialect.adapt is None)
+    return SalesLines(frame=frame, source=sales.table.name, files=sales.table.files,
+                      first_line=sales.table.first_line if single else None, shape=shape,
+                      dialect=sales.dialect.name if sales.dialect else None, columns=dict(sales.columns), covariates=kinds,
+                      tables=beside.tables, items=items, places=places_table, freq=freq, told=tuple(told), left_out=left)
+
+
+def _own_covariates(sales: _Sales, declared: Mapping[str, Kind]) -> tuple[dict[str, str], list[str]]:
+    """Declared names that the sales table has: {as declared: our name}, and those which need a column of their own."""
+    by_column = {c: r for r, c in sales.columns.items()}
+    low = names_of(sales.schema)
+    found, own = {}, []
+    for name in declared:
+        column = name if name in sales.schema else low.get(name.lower())
+        if name in _MEASURED and name in sales.columns:
+            found[name] = name
+        elif column in by_column:
+            role = by_column[column]
+            if role not in _MEASURED:
+                raise SettingsError(f"{shorten(name)!r} is the {role} column; it cannot be a covariate too.")
+            found[name] = role
+        elif column is not None:
+            if column in (*ROLES, ROW, CANCELLED):
+                raise DataError(f"A covariate cannot be called {column!r}, which has a meaning of its own here. Rename the column.")
+            found[name] = column
+            own.append(column)
+    return found, own
+
+
+def _shape(frame: pl.LazyFrame, sales: _Sales) -> tuple[Literal["transactions", "series"], str]:
+    """Whether lines are to be added up, and why."""
+    if sales.dialect is not None and sales.dialect.shape is not None:
+        if sales.dialect.shape == "transactions":
+            return "transactions", "Lines are transactions: those of one item, location and period are added up."
+        return "series", "Each row is the sales of one item, location and period."
+    invoice = invoice_column(sales.schema)
+    if invoice is not None:
+        return "transactions", (f"Lines are transactions, for there is an invoice column ({shorten(invoice, 40)}): those of one item, "
+                                f"location and period are added up.")
+    keys = [c for c in (*KEYS, DATE) if c in sales.columns]
+    sample = frame.select(keys).head(_SAMPLE).drop_nulls().collect()
+    repeated = int(sample.is_duplicated().sum()) if sample.height else 0
+    if repeated * 50 > sample.height:  # a few are mistakes, for check to find; a habit is what transactions look like
+        return "transactions", (f"Lines are transactions, for {repeated:,} of the first {sample.height:,} share item, location and date: they "
+                                f"are added up.")
+    if sample.schema[DATE] == pl.Datetime and bool((sample[DATE].dt.truncate("1h") != sample[DATE]).any()):
+        return "transactions", "Lines are transactions, for they carry times of day: those of one period are added up."
+    return "series", "Each row is the sales of one item, location and period."
+
+

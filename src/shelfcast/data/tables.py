@@ -1,0 +1,245 @@
+"""Open anything as a lazy table: files, globs, folders, standard input, databases, Arrow frames.
+
+Says nothing about what the columns mean. Text files arrive as texts; `parsing` makes dates and numbers of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+
+import polars as pl
+
+from shelfcast.data.databases import is_address, open_database
+from shelfcast.data.globs import find_files
+from shelfcast.data.spool import Packed, content_kind, keep_stream, unpack
+from shelfcast.data.texts import open_text
+from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, shorten
+
+LONGEST_NAME: Final = 1_000  # characters of a column name; longer ones are damaged files, and make every message unreadable
+
+
+@runtime_checkable
+class ArrowStream(Protocol):
+    """A frame of any library that gives an Arrow stream: polars, pandas, pyarrow, DuckDB ..."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The Arrow PyCapsule protocol."""
+
+
+Source: TypeAlias = str | Path | pl.LazyFrame | ArrowStream
+
+
+@dataclass(frozen=True)
+class Table:
+    """A lazy table and where it came from.
+
+    Attributes
+    ----------
+    frame : nothing is loaded yet
+    name : for messages; holds no password
+    files : how many files it has
+    first_line : line number of row 0 in the one text file, else None
+    told : sentences on how it was read
+    untyped : every column is text, because the format has no types
+    """
+
+    frame: pl.LazyFrame
+    name: str
+    files: int = 1
+    first_line: int | None = None
+    told: tuple[str, ...] = ()
+    untyped: bool = False
+
+
+def open_table(source: Source, *, query: str | None = None) -> Table:
+    """Open a source.
+
+    Parameters
+    ----------
+    source : a file, a glob, a folder, `-` for standard input, a database address, or a frame
+    query : SQL or the name of a table, for a database address only
+
+    Raises
+    ------
+    SourceError
+        If it cannot be opened, or is not what its name says.
+    DataError
+        If it has no rows, no header, or names that repeat.
+    """
+    if isinstance(source, (str, Path)):
+        text = str(source)
+        if is_address(text):
+            frame, name = open_database(text, query)
+            return _checked(Table(frame, name))
+        if query is not None:
+            raise SettingsError(f"A query goes with a database address (postgresql://..., sqlite:///...), not with {shorten(text)!r}.")
+        return _checked(_open_files(text))
+    if query is not None:
+        raise SettingsError("A query goes with a database address, not with a frame.")
+    return _checked(_open_frame(source))
+
+
+def _open_frame(source: Any) -> Table:
+    name = f"the given {type(source).__module__.partition('.')[0]} frame"
+    if isinstance(source, pl.LazyFrame):
+        return Table(source, name)
+    if isinstance(source, pl.DataFrame):
+        return Table(source.lazy(), name)
+    if not hasattr(source, "__arrow_c_stream__"):
+        raise SettingsError(f"Sales can be read from a file, a glob, a folder, a database address or a frame of polars, pandas, "
+                            f"pyarrow or DuckDB; a {type(source).__name__} is none of these.")
+    try:
+        return Table(pl.DataFrame(source).lazy(), name)
+    except ImportError as error:
+        raise MissingExtraError("Reading a pandas frame", "pandas", "pyarrow") from error
+    except Exception as error:  # each library has its own errors for columns of mixed types
+        raise SourceError(f"{name[0].upper()}{name[1:]} cannot be turned into Arrow: {shorten(error, 300)}") from error
+
+
+def _open_files(text: str) -> Table:
+    if text == "-":
+        return replace(_open_one(keep_stream(), "standard input"), name="standard input")
+    found = find_files(text)
+    if len(found.files) == 1 and not found.hive:
+        return _open_one(found.files[0], found.files[0].name)
+    kinds = {content_kind(f) for f in found.files} if len(found.files) <= 50 else {content_kind(f) for f in found.files[::len(found.files) // 50]}
+    if kinds == {"parquet"}:
+        return _open_parquets(found.files, text, hive=found.hive)
+    return _join([_open_one(f, f.name) for f in found.files], text)
+
+
+def _open_one(path: Path, name: str, *, suffix: str | None = None) -> Table:
+    """One file, by its content; a suffix that says otherwise is an error."""
+    kind = content_kind(path)
+    suffix = Path(name).suffix.lower() if suffix is None else suffix
+    _refuse_misnamed(kind, suffix, name)
+    if kind in ("gzip", "bzip2", "xz", "zstd", "zip"):
+        packed: Packed = unpack(path, kind, name)
+        inner = _open_one(packed.path, packed.name)
+        return replace(inner, name=name, told=(f"{name} was unpacked.", *inner.told))
+    if kind == "empty":
+        raise DataError(f"{name} is empty: it has no bytes. Check how it was written.")
+    return _OPENERS.get(kind, open_text_table)(path, name)
+
+
+def open_text_table(path: Path, name: str) -> Table:
+    """A delimited text file."""
+    frame, first_line, told = open_text(path, name)
+    return Table(frame, name, first_line=first_line, told=told, untyped=True)
+
+
+def _open_parquet(path: Path, name: str) -> Table:
+    return Table(_scanned(lambda: pl.scan_parquet(path, hive_partitioning=False), name), name)
+
+
+def _open_parquets(files: list[Path], text: str, *, hive: bool) -> Table:
+    """Many Parquet files with the same columns; of different number types they are brought together."""
+    schemas = {f: _schema(f) for f in files}
+    first = schemas[files[0]]
+    for file, schema in schemas.items():
+        _same_columns(files[0].name, list(first), file.name, list(schema))
+    if all(s == first for s in schemas.values()):
+        return Table(_scanned(lambda: pl.scan_parquet(files, hive_partitioning=hive, glob=False), text), text, files=len(files))
+    parts = [pl.scan_parquet(f, hive_partitioning=hive, glob=False).select(list(first)) for f in files]
+    return Table(_scanned(lambda: pl.concat(parts, how="vertical_relaxed"), text), text, files=len(files))
+
+
+def _schema(file: Path) -> dict[str, pl.DataType]:
+    return dict(_scanned(lambda: pl.scan_parquet(file, hive_partitioning=False), file.name).collect_schema())
+
+
+def _open_arrow(path: Path, name: str) -> Table:
+    return Table(_scanned(lambda: pl.scan_ipc(path, hive_partitioning=False), name), name)
+
+
+def _open_json(path: Path, name: str) -> Table:
+    return Table(_scanned(lambda: pl.scan_ndjson(path, infer_schema_length=10_000), name), name)
+
+
+def _open_excel(path: Path, name: str) -> Table:
+    try:
+        import fastexcel  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(f"Reading {name}", "excel", "fastexcel") from error
+    return Table(_scanned(lambda: pl.read_excel(path, engine="calamine").lazy(), name), name)
+
+
+_OPENERS: Final[dict[str, Callable[[Path, str], Table]]] = {
+    "parquet": _open_parquet, "arrow": _open_arrow, "json": _open_json, "excel": _open_excel, "text": open_text_table,
+}
+# What a file's ending promises: content kind by suffix.
+_PROMISES: Final = {
+    ".parquet": "parquet", ".pq": "parquet", ".feather": "arrow", ".arrow": "arrow", ".ipc": "arrow",
+    ".xlsx": "excel", ".xls": "excel", ".xlsm": "excel", ".xlsb": "excel", ".ods": "excel",
+    ".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip", ".csv": "text", ".tsv": "text", ".txt": "text",
+    ".json": "json", ".jsonl": "json", ".ndjson": "json",
+}
+_CALLED: Final = {
+    "parquet": "a Parquet file", "arrow": "an Arrow file", "excel": "a spreadsheet", "gzip": "a gzip file", "bzip2": "a bzip2 file",
+    "xz": "an xz file", "zstd": "a zstd file", "zip": "a zip file", "text": "a text file", "json": "JSON lines", "empty": "an empty file",
+    "sqlite": "a SQLite database", "pdf": "a PDF document", "binary": "no format that is known here",
+}
+
+
+def _refuse_misnamed(kind: str, suffix: str, name: str) -> None:
+    promised = _PROMISES.get(suffix)
+    if kind == "sqlite":
+        raise SourceError(f"{name} is a SQLite database. Write its address and a query: sqlite:///{name} --query 'SELECT ...'")
+    if kind == "empty" or promised in (None, kind):
+        if kind in ("pdf", "binary"):
+            raise SourceError(f"{name} is {_CALLED[kind]}. Known: CSV, Parquet, Excel, Arrow, JSON lines, and these packed.")
+        return
+    raise SourceError(f"{name} is not {_CALLED[promised]}, as its name says: it holds {_CALLED[kind]}. Rename it, or write it again.")
+
+
+def _scanned(scan: Callable[[], pl.LazyFrame], name: str) -> pl.LazyFrame:
+    """Run a scan far enough to know the columns; a damaged file is an error here and not later."""
+    try:
+        frame = scan()
+        frame.collect_schema()
+        return frame
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise SourceError(f"{name} cannot be read: {shorten(error, 300)}") from error
+    except pl.exceptions.PanicException as error:
+        raise SourceError(f"{name} cannot be read: it is damaged ({shorten(error, 200)}).") from error
+
+
+def _same_columns(first_name: str, first: list[str], name: str, columns: list[str]) -> None:
+    if set(first) == set(columns):
+        return
+    lacks = [c for c in first if c not in columns]
+    adds = [c for c in columns if c not in first]
+    parts = ([f"lacks {', '.join(map(shorten, lacks[:5]))}"] if lacks else []) + ([f"has {', '.join(map(shorten, adds[:5]))}"] if adds else [])
+    raise DataError(f"The files have different columns: {name} {' and '.join(parts)}, unlike {first_name}. "
+                    f"Read them one by one, or choose files of one kind.")
+
+
+def _join(tables: list[Table], text: str) -> Table:
+    first = tables[0].frame.collect_schema().names()
+    for table in tables[1:]:
+        _same_columns(tables[0].name, first, table.name, table.frame.collect_schema().names())
+    frame = pl.concat([t.frame.select(first) for t in tables], how="vertical_relaxed")
+    told = tuple(dict.fromkeys(s for t in tables[:20] for s in t.told))
+    return Table(_scanned(lambda: frame, text), text, files=len(tables), told=told[:10],
+                 untyped=all(t.untyped for t in tables))
+
+
+def _checked(table: Table) -> Table:
+    """Names must be usable, and there must be a row."""
+    names = table.frame.collect_schema().names()
+    if not names:
+        raise DataError(f"{table.name} has no columns.")
+    for place, name in enumerate(names, start=1):
+        if len(name) > LONGEST_NAME:
+            raise DataError(f"Column {place} of {table.name} has a name of {len(name):,} characters ({shorten(name, 40)}). "
+                            f"Names may have {LONGEST_NAME:,}: is its first line a header?")
+    try:
+        rows = table.frame.head(1).collect().height
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SourceError(f"{table.name} cannot be read: {shorten(error, 300)}") from error
+    except pl.exceptions.PanicException as error:
+        raise SourceError(f"{table.name} cannot be read: it is damaged ({shorten(error, 200)}).") from error
+    if not rows:
+        raise DataError(f"{table.name} has columns ({', '.join(map(shorten, names[:6]))}) and no rows.")
+    return table

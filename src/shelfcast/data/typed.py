@@ -1,0 +1,175 @@
+"""Columns of a source as expressions of the right type, under our names, with the text beside what was parsed.
+
+A typed source (Parquet, a database) keeps its types. In a text source every column is text: keys that are whole numbers
+throughout become numbers, covariates that are numbers become numbers, and one pass over the source decides it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, cast
+
+import polars as pl
+
+from shelfcast.data.lines import text_of
+from shelfcast.data.parsing import NumberStyle, Order, date_style, is_missing, number_style, parse_date, parse_number
+from shelfcast.errors import DataError, shorten
+
+Purpose = Literal["key", "date", "number", "value"]
+
+_WHOLE: Final = r"^(0|-?[1-9]\d{0,17})$"  # whole numbers that lose nothing: no leading zeros, and they fit 64 bits
+_NUMBERLIKE: Final = r"^\s*[-+(]?\s*(\p{Sc}|[A-Z]{3})?\s*(\d[\d.,'’ \u00a0\u202f]*|\.\d+)([eE][-+]?\d+)?\s*(\p{Sc}|[A-Z]{3})?\)?\s*$"
+_MOSTLY: Final = 0.9  # share of numbers from which a text column is taken for numbers with mistakes in it
+
+
+@dataclass
+class Typed:
+    """Expressions for `select`, and sentences for the user."""
+
+    columns: list[pl.Expr] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+
+def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]], *, untyped: bool,
+                  styles: Mapping[str, str] | None = None, texts: bool = True) -> Typed:
+    """Type the wanted columns.
+
+    Parameters
+    ----------
+    frame : the source
+    wanted : {our name: (column of the source, what for)}
+    untyped : every column is text, so types have to be found out
+    styles : {our name: dmy, mdy, ymd, comma or point}, from the user
+    texts : also give what was written, under `text_of(name)`, for parsed dates and numbers
+    """
+    schema = frame.collect_schema()
+    styles = dict(styles or {})
+    purposes: dict[str, tuple[str, Purpose]] = dict(wanted)
+    kinds = _found_kinds(frame, {n: c for n, (c, p) in wanted.items() if p in ("key", "value") and schema[c] == pl.String}, untyped)
+    for name, kind in kinds.items():
+        if kind == "number":
+            purposes[name] = (wanted[name][0], "number")
+    out = Typed()
+    numeric = [c for c, p in purposes.values() if p == "number" and schema[c] == pl.String]
+    decimal = next((s for s in styles.values() if s in ("comma", "point")), None)
+    style = NumberStyle()
+    if numeric:
+        style = number_style(frame, numeric, decimal=None if decimal is None else "," if decimal == "comma" else ".")
+        out.told += style.told
+    for name, (column, purpose) in purposes.items():
+        kind = schema[column]
+        if purpose == "date":
+            _add_date(out, frame, name, column, kind, styles.get(name), texts)
+        elif purpose == "number":
+            _add_number(out, name, column, kind, style, texts)
+        elif kinds.get(name) == "whole":
+            out.columns.append(pl.col(column).str.strip_chars().cast(pl.Int64, strict=False).alias(name))
+        elif kinds.get(name) == "boolean":
+            out.columns.append(pl.when(~is_missing(column)).then(pl.col(column).str.strip_chars().str.to_lowercase() == "true").alias(name))
+        elif kind in (pl.Categorical, pl.Enum):
+            out.columns.append(pl.col(column).cast(pl.String).alias(name))
+        else:
+            out.columns.append(pl.col(column).alias(name))
+    return out
+
+
+def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, str], untyped: bool) -> dict[str, str]:
+    """{name: whole, number, boolean or text} of text columns, by one pass over an untyped source."""
+    if not untyped or not texts:
+        return {}
+    asked = []
+    for i, column in enumerate(texts.values()):
+        there = ~is_missing(column)
+        text = pl.col(column).str.strip_chars()
+        asked += [there.sum().alias(f"{i} all"), (there & text.str.contains(_WHOLE)).sum().alias(f"{i} whole"),
+                  (there & text.str.contains(_NUMBERLIKE)).sum().alias(f"{i} number"),
+                  (there & text.str.to_lowercase().is_in(["true", "false"])).sum().alias(f"{i} boolean"),
+                  (pl.col(column).is_not_null() & ~there).sum().alias(f"{i} missing")]
+    found = frame.select(asked).collect(engine="streaming").row(0, named=True)
+    kinds = {}
+    for i, name in enumerate(texts):
+        count = found[f"{i} all"]
+        if count and found[f"{i} boolean"] == count:
+            kinds[name] = "boolean"
+        elif count and found[f"{i} whole"] == count and not found[f"{i} missing"]:
+            kinds[name] = "whole"
+        elif count and found[f"{i} number"] >= _MOSTLY * count:
+            kinds[name] = "number"
+        else:
+            kinds[name] = "text"
+    return kinds
+
+
+def _add_date(out: Typed, frame: pl.LazyFrame, name: str, column: str, kind: pl.DataType, order: str | None, texts: bool) -> None:
+    value = pl.col(column)
+    if kind == pl.String:
+        style = date_style(frame, column, order=cast("Order | None", order))
+        out.told += style.told
+        out.columns.append(parse_date(column, style).alias(name))
+        if texts:
+            out.columns.append(_written(column, name))
+    elif isinstance(kind, pl.Datetime):
+        if kind.time_zone is not None:
+            out.told.append(f"The times in {shorten(column)!r} are of the zone {kind.time_zone}; that zone's wall time is kept and the "
+                            f"zone dropped.")
+            value = value.dt.replace_time_zone(None)
+        out.columns.append(value.alias(name))
+    elif kind == pl.Date:
+        out.columns.append(value.alias(name))
+    elif kind.is_numeric():
+        out.columns.append(_numeric_date(out, frame, column).alias(name))
+    else:
+        raise DataError(f"The column {shorten(column)!r} holds values of type {kind}, which are no dates. Name another: "
+                        f"--columns date=...")
+
+
+def _numeric_date(out: Typed, frame: pl.LazyFrame, column: str) -> pl.Expr:
+    """Dates from numbers such as 20150613, years, or seconds since 1970."""
+    whole = pl.col(column).cast(pl.Int64, strict=False)
+    low, high = frame.select(whole.min().alias("low"), whole.max().alias("high")).collect(engine="streaming").row(0)
+    if low is None:
+        return pl.lit(None, dtype=pl.Date)
+    if low >= 19000101 and high <= 21991231:
+        out.told.append(f"Numbers such as {low} in {shorten(column)!r} are read as year, month, day.")
+        return whole.cast(pl.String).str.to_date("%Y%m%d", strict=False)
+    if low >= 1900 and high <= 2199:
+        out.told.append(f"Numbers such as {low} in {shorten(column)!r} are read as years.")
+        return pl.date(whole, 1, 1)
+    for unit, size in (("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", 1_000_000_000)):
+        if 3e8 * size <= low and high <= 5e9 * size:  # 1979 to 2128
+            out.told.append(f"Numbers such as {low} in {shorten(column)!r} are read as time since 1970 (unit {unit}), UTC.")
+            return pl.from_epoch(whole, time_unit=unit).cast(pl.Datetime("us"))  # type: ignore[arg-type]
+    raise DataError(f"The column {shorten(column)!r} holds the numbers {low} to {high}, which are no dates. "
+                    f"Name another (--columns date=...), or write dates as year-month-day.")
+
+
+def _add_number(out: Typed, name: str, column: str, kind: pl.DataType, style: NumberStyle, texts: bool) -> None:
+    if kind == pl.String:
+        out.columns.append(parse_number(column, style).alias(name))
+        if texts:
+            out.columns.append(_written(column, name))
+    elif kind.is_numeric() or kind in (pl.Boolean, pl.Null):
+        out.columns.append(pl.col(column).cast(pl.Float64).alias(name))
+    else:
+        raise DataError(f"The column {shorten(column)!r} holds values of type {kind}, not numbers, so it cannot be the {name}. "
+                        f"Name another: --columns {name}=...")
+
+
+def _written(column: str, name: str) -> pl.Expr:
+    """The text as the source has it; null where it says that nothing is known."""
+    return pl.when(~is_missing(column)).then(pl.col(column)).alias(text_of(name))
+
+
+def like_keys(frame: pl.LazyFrame, keys: Mapping[str, pl.DataType], names: Sequence[str]) -> pl.LazyFrame:
+    """Give the keys of a second table the types that they have in the sales, so that they join."""
+    schema = frame.collect_schema()
+    changed = []
+    for name in names:
+        if name not in keys or schema[name] == keys[name]:
+            continue
+        value = pl.col(name)
+        if keys[name] == pl.String and schema[name].is_float():
+            value = pl.when(value == value.round(0)).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
+            changed.append(value.alias(name))
+        else:
+            changed.append(value.cast(keys[name], strict=False))
+    return frame.with_columns(changed) if changed else frame
