@@ -125,6 +125,7 @@ class Boosted:
         self.names_: tuple[str, ...] = ()
         rows = self._collect(sample, draws(sample, most_rows=s.rows, seed=s.seed))
         self.boosting_, self.reason_ = True, ""
+        self.only_: str | None = None
         enough = [k for k in _KINDS if k in rows and len(rows[k].truth) >= FEWEST_ROWS]
         if not enough:
             have = sum(len(r.truth) for r in rows.values())
@@ -135,12 +136,11 @@ class Boosted:
         if len(enough) < len(rows):  # too few rows of a kind learn with the other
             one = enough[0]
             rows = {one: _Rows(*(np.concatenate([getattr(r, f) for r in rows.values()]) for f in _Rows.__dataclass_fields__))}
-        self.only_: str | None = enough[0] if len(enough) == 1 else None
-        total = sum(len(r.truth) for r in rows.values())
+        self.only_ = enough[0] if len(enough) == 1 else None
         if "steady" in rows:
-            self._fit_steady(rows["steady"], share=len(rows["steady"].truth) / total)
+            self._fit_steady(rows["steady"])
         if "slow" in rows:
-            self._fit_slow(rows["slow"], share=len(rows["slow"].truth) / total)
+            self._fit_slow(rows["slow"])
         return self
 
     # -- learning ---------------------------------------------------------------------------------------------------
@@ -171,30 +171,30 @@ class Boosted:
                 pick = use & member[:, None]
                 row = np.nonzero(pick)[0]
                 if len(row):
-                    found[kind].append(_Rows(table.values[pick.reshape(-1)], s.truth[pick], base[pick], scale[pick], habit.size[row],
-                                             habit.naive_error[row], fold[pick]))
+                    found[kind].append(_Rows(table.values[pick.reshape(-1)], s.truth[pick], base[pick], scale[pick],
+                                             habit.size[row], habit.naive_error[row], fold[pick]))
         return {k: _Rows(*(np.concatenate([getattr(r, f) for r in v]) for f in _Rows.__dataclass_fields__))
                 for k, v in found.items() if v}
 
-    def _fit_steady(self, rows: _Rows, *, share: float) -> None:
+    def _fit_steady(self, rows: _Rows) -> None:
         target = np.clip((rows.truth - rows.base) / rows.scale, -3, 5)
         weight = _weights(rows.scale / rows.naive)
-        self.trees_["steady"], unseen = self._train(rows.x, target, weight, rows.fold, objective="regression_l1", share=share)
+        self.trees_["steady"], unseen = self._train(rows.x, target, weight, rows.fold, objective="regression_l1")
         left = target - unseen
         size = np.log(np.abs(left) + 0.01)
         small = _Size(0, 80, 15, 0.1)
-        self.trees_["spread"], spread = self._train(rows.x, size, weight, rows.fold, objective="regression", share=share, size=small)
+        self.trees_["spread"], spread = self._train(rows.x, size, weight, rows.fold, objective="regression", size=small)
         spread = np.exp(spread)
         self.steady_ = SteadyShape.learn(left / spread, spread, weight)
 
-    def _fit_slow(self, rows: _Rows, *, share: float) -> None:
+    def _fit_slow(self, rows: _Rows) -> None:
         ratio = np.clip(np.maximum(rows.truth, 0) / rows.base, 0, 50)
         weight = _weights(rows.base / rows.naive)
-        self.trees_["slow"], unseen = self._train(rows.x, ratio, weight, rows.fold, objective="poisson", share=share)
+        self.trees_["slow"], unseen = self._train(rows.x, ratio, weight, rows.fold, objective="poisson")
         expected = np.maximum(unseen * rows.base, TINY)
         self.slow_ = SlowShape.learn(np.maximum(rows.truth, 0), expected, rows.size)
 
-    def _train(self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, fold: np.ndarray, *, objective: str, share: float,
+    def _train(self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, fold: np.ndarray, *, objective: str,
                size: _Size | None = None) -> tuple[list[lgb.Booster], np.ndarray]:
         """Models that each leave out a fold, and what they say of the rows they have not seen."""
         size = size or SIZES[self.settings.effort]
@@ -210,7 +210,7 @@ class Boosted:
         models, unseen = [], np.zeros(len(target))
         for f in range(FOLDS):
             rest, out = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-            model = lgb.train(parameters, data.subset(rest), num_boost_round=size.trees)
+            model = lgb.train(parameters, data.subset(rest.tolist()), num_boost_round=size.trees)
             models.append(model)
             if len(out):
                 unseen[out] = model.predict(x[out], num_threads=self.settings.threads)
@@ -261,8 +261,9 @@ class Boosted:
         return finish(quantiles.reshape(n, h, -1), mean.reshape(n, h), block.closed[:, -h:], negative=profile.net_of_returns_)
 
     def _average(self, kind: str, x: np.ndarray) -> np.ndarray:
-        models = self.trees_[kind]
-        return sum(m.predict(x, num_threads=self.settings.threads) for m in models) / len(models)
+        """(R,): the mean of what the folds' models say."""
+        said = [np.asarray(m.predict(x, num_threads=self.settings.threads)) for m in self.trees_[kind]]
+        return np.mean(said, axis=0)
 
     # -- saving -----------------------------------------------------------------------------------------------------
 
@@ -278,9 +279,11 @@ class Boosted:
         if "slow" in self.trees_:
             arrays |= {"knots": self.slow_.knots, "slow": self.slow_.values}
         np.savez_compressed(folder / "boosted.npz", **arrays)  # type: ignore[arg-type]
-        about: dict[str, Any] = {"format": _FORMAT, "settings": asdict(self.settings), "horizon": self.horizon_,
-                                 "boosting": self.boosting_, "reason": self.reason_,
-                                 "trees": {k: len(v) for k, v in self.trees_.items()}, "only": getattr(self, "only_", None), "names": list(self.names_)}
+        about: dict[str, Any] = {
+            "format": _FORMAT, "settings": asdict(self.settings), "horizon": self.horizon_, "boosting": self.boosting_,
+            "reason": self.reason_, "trees": {k: len(v) for k, v in self.trees_.items()}, "only": self.only_,
+            "names": list(self.names_),
+        }
         (folder / "boosted.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
