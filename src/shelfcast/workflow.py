@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,13 @@ import polars as pl
 import shelfcast
 from shelfcast.data.check import check_sales
 from shelfcast.data.clean import Cleaned, CleanSettings, clean_sales
-from shelfcast.data.findings import Findings
+from shelfcast.data.findings import SEVERITIES, Findings
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
-from shelfcast.errors import DataError, SettingsError
+from shelfcast.errors import DataError, SettingsError, shorten
 from shelfcast.evaluate.backtest import Backtest, backtest
-from shelfcast.files import check_target, whole_folder
+from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
 from shelfcast.models.base import Forecaster, require_future
 from shelfcast.models.registry import (
@@ -42,13 +44,16 @@ from shelfcast.models.registry import (
     save_model,
     setting_names,
 )
-from shelfcast.names import DATE, quantile_column
+from shelfcast.names import DATE, SALES, quantile_column
 from shelfcast.operate.batches import ForecastBatches
-from shelfcast.operate.runs import CORE, EXTRAS, FORECAST, MODEL, Manifest, installed, write_tables
-from shelfcast.panel import SalesPanel
+from shelfcast.operate.runs import CLEANED, CORE, EXTRAS, FORECAST, MANIFEST, MODEL, Manifest, installed, write_tables
+from shelfcast.panel import PERIOD, SalesPanel
 from shelfcast.progress import Progress, Silent, stage
-from shelfcast.settings import ForecastSettings, SalesSettings, as_json, to_toml
-from shelfcast.show.report import gather, write_report
+from shelfcast.settings import MAX_HORIZON, ForecastSettings, SalesSettings, as_json, to_toml
+from shelfcast.show.content import About
+from shelfcast.show.evidence import accuracy_table, findings_table
+from shelfcast.show.gather import gather
+from shelfcast.show.report import write_report
 
 Say = Callable[[str], None]
 BACKTEST_SERIES = 5_000  # series that the one-window score is taken on, when there are more
@@ -103,12 +108,15 @@ class ForecastResult:
 
 def check(settings: SalesSettings, *, horizon: int = 0, say: Say = silent, progress: Progress | None = None) -> Findings:
     """Findings about sales; changes nothing."""
+    if horizon < 0 or horizon > MAX_HORIZON:
+        raise SettingsError(f"The horizon is {shorten(horizon)}; it must be a whole number of periods from 0 to {MAX_HORIZON:,}.")
     lines = _read(settings, say)
     return check_sales(lines, horizon=horizon, cutoff=settings.cutoff, progress=progress or Silent())
 
 
 def clean(settings: SalesSettings, out: Path, *, say: Say = silent, progress: Progress | None = None) -> Cleaned:
     """Clean sales into a folder: panel/, sales.parquet, changes.csv, rejected.csv."""
+    check_folder(out, marks=CLEANED)
     lines = _read(settings, say)
     cleaned = clean_sales(lines, settings=_rules(settings), cutoff=settings.cutoff, progress=progress or Silent())
     with whole_folder(out) as folder:
@@ -122,6 +130,7 @@ def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | N
     """Fit a model on all history and keep it in `settings.run`."""
     if settings.run is None:
         raise SettingsError("Fitting needs a folder to keep the model in: give --run FOLDER.")
+    _refuse_early(settings)
     clock, progress = _Clock(), progress or Silent()
     prepared = _prepare(settings, clock, say, progress)
     model, why = _model(settings, prepared.panel)
@@ -146,9 +155,7 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     SettingsError
         If a result could not be written where it was asked for; said before the work starts.
     """
-    for target in (settings.out, settings.report):
-        if target is not None:
-            check_target(target)
+    _refuse_early(settings)
     clock, progress = _Clock(), progress or Silent()
     prepared = _prepare(settings, clock, say, progress)
     panel = prepared.panel
@@ -176,7 +183,8 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
 
 def demo(folder: Path, *, say: Say = silent, progress: Progress | None = None) -> ForecastResult:
     """Simulate the demo chain into `folder/chain` and run the whole path on it, into `folder/run`."""
-    from shelfcast.world.chain import DEMO, demo_chain, write_chain
+    from shelfcast.world.chain import DEMO, demo_chain
+    from shelfcast.world.tables import write_chain
 
     folder.mkdir(parents=True, exist_ok=True)
     say("Simulating the demo chain ...")
@@ -188,7 +196,7 @@ def demo(folder: Path, *, say: Say = silent, progress: Progress | None = None) -
 def demo_settings(folder: Path) -> ForecastSettings:
     """The forecast that the demo makes: what a user would ask for on these files."""
     chain = folder / "chain"
-    return ForecastSettings(sales=chain / "sales.csv", places=chain / "places.csv", static=chain / "items.csv", horizon=28,
+    return ForecastSettings(sales=chain / "sales.parquet", places=chain / "places.csv", static=chain / "items.csv", horizon=28,
                             known=("open", "promo", "price", "holiday"), run=folder / "run", report=folder / "report.html")
 
 
@@ -215,6 +223,36 @@ def doctor() -> dict[str, Any]:
 # -- the steps --------------------------------------------------------------------------------------------------------
 
 
+def _refuse_early(settings: ForecastSettings) -> None:
+    """What would fail in the end is said before the work starts: targets, and the name of the model."""
+    inputs = [str(s) for s in (settings.sales, *settings.covariates, settings.static, settings.places) if isinstance(s, str | Path)]
+    for target in (settings.out, settings.report):
+        if target is not None:
+            check_target(target)
+            if any(_is_among(target, given) for given in inputs):
+                raise SettingsError(f"{str(target)!r} is one of the files that are read, and inputs are never changed. Give "
+                                    f"the result another name.")
+    if settings.run is not None:
+        check_folder(settings.run, marks=[MANIFEST])
+    if _is_fitted_folder(settings.model):
+        if settings.options:
+            raise SettingsError(f"The model in {shorten(settings.model)!r} is already fitted, and --set {next(iter(settings.options))} "
+                                f"cannot change it any more. Leave --set out, or fit again.")
+    elif settings.model != "auto":
+        make_model(settings.model, settings.options)
+
+
+def _is_among(target: Path, given: str) -> bool:
+    """Whether an existing file is what a name, a folder or a glob means."""
+    if not target.is_file():
+        return False
+    if os.path.isfile(given):
+        return os.path.samefile(given, target)
+    if os.path.isdir(given):
+        return Path(given).resolve() in target.resolve().parents
+    return fnmatchcase(str(target.resolve()), str(Path(given).absolute()))
+
+
 def _read(settings: SalesSettings, say: Say) -> SalesLines:
     lines = read_sales(settings.sales, columns=settings.columns, freq=settings.freq, covariates=settings.covariates,
                        known=settings.known, past=settings.past, static=settings.static, places=settings.places,
@@ -236,6 +274,7 @@ def _prepare(settings: ForecastSettings, clock: _Clock, say: Say, progress: Prog
     with clock("clean"):
         cleaned = clean_sales(lines, settings=_rules(settings), cutoff=settings.cutoff, progress=progress)
     say(f"{cleaned.panel!r}.")
+    _refuse_silence(cleaned.panel, findings, settings, say)
     judged = judge(cleaned.panel)
     sold = judged["sold"].to_numpy()
     if not sold.any():
@@ -248,6 +287,18 @@ def _prepare(settings: ForecastSettings, clock: _Clock, say: Say, progress: Prog
             f"item {withdrawn['item'][0]} at {withdrawn['location'][0]}, {withdrawn['reason'][0]}.")
     panel = cleaned.panel if sold.all() else cleaned.panel.select(sold)
     return Prepared(lines=lines, findings=findings, cleaned=cleaned, panel=panel, withdrawn=withdrawn)
+
+
+def _refuse_silence(panel: SalesPanel, findings: Findings, settings: SalesSettings, say: Say) -> None:
+    """Without a single unit sold there is nothing to learn from; and history may end before the cutoff that was asked for."""
+    end = panel.frequency.date(panel.cutoff)
+    if not panel.rows.filter(pl.col(PERIOD) <= panel.cutoff).select((pl.col(SALES) != 0).any()).item():
+        reasons = "; ".join(f"{f.count:,} {f.says}" for f in findings if f.severity != "NOTE")
+        raise DataError(f"Not one unit was sold up to {end}, as far as the data can be read, so there is nothing to learn from. "
+                        f"{f'Found: {reasons}. ' if reasons else ''}Is this the column of the sales? --columns sales=Name")
+    after = panel.frequency.date(panel.cutoff + 1)
+    if settings.cutoff is not None and settings.cutoff >= (after.date() if isinstance(after, datetime) else after):
+        say(f"History ends with {end}, before the cutoff {settings.cutoff}: the forecast begins on {after}.")
 
 
 def _is_fitted_folder(name: str) -> bool:
@@ -264,8 +315,9 @@ def _model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecaster, s
     if name == "auto":
         name, reason = _auto(panel, settings.horizon)
         why = f"auto: {reason}"
-    seeded = {"seed": settings.seed} if "seed" in setting_names(name) else {}
-    return make_model(name, {**seeded, **settings.options}), why
+    asked = {"seed": settings.seed, "horizon": settings.horizon}
+    known = setting_names(name)
+    return make_model(name, {**{k: v for k, v in asked.items() if k in known}, **settings.options}), why
 
 
 def _auto(panel: SalesPanel, horizon: int) -> tuple[str, str]:
@@ -292,8 +344,8 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, ba
     content = None
     if settings.report is not None or settings.run is not None:
         with clock("report"):
-            content = gather(prepared.panel, batches.scan(), findings=prepared.findings, changes=prepared.cleaned.changes,
-                             backtest=scores, withdrawn=prepared.withdrawn, manifest=vars(manifest), title=_title(settings))
+            content = gather(prepared.panel, batches.scan(), _about(settings, manifest), findings=findings_table(prepared.findings),
+                             changes=prepared.cleaned.changes, accuracy=accuracy_table(scores), withdrawn=prepared.withdrawn)
     if settings.run is not None:
         with whole_folder(settings.run) as folder:
             batches.write(folder / FORECAST)
@@ -318,10 +370,15 @@ def _manifest(verb: str, settings: ForecastSettings, prepared: Prepared, model: 
     panel = prepared.panel
     counts = {"series": len(prepared.cleaned.panel), "forecast": len(panel), "withdrawn": prepared.withdrawn.height,
               "rows": prepared.cleaned.panel.rows.height, "rejected_rows": prepared.cleaned.rejected_count,
-              **{f"findings_{k.lower()}": v for k, v in prepared.findings.counts().items()}}
+              **{f"findings_{k.lower()}": v for k, v in _severities(prepared.findings).items()}}
     return Manifest(verb=verb, model=model.traits.name, why_model=why, device=DEVICE, why_device=WHY_DEVICE, seed=settings.seed,
                     fingerprint=panel.fingerprint(), cutoff=str(panel.frequency.date(panel.cutoff)), frequency=str(panel.frequency),
                     horizon=settings.horizon, seconds=dict(clock.seconds), counts=counts, notes=prepared.lines.told)
+
+
+def _severities(findings: Findings) -> dict[str, int]:
+    """{severity: how many kinds of finding}, the gravest first."""
+    return {severity: sum(f.severity == severity for f in findings) for severity in SEVERITIES}
 
 
 def _summary(settings: ForecastSettings, prepared: Prepared, batches: ForecastBatches, scores: Backtest | None, manifest: Manifest,
@@ -335,10 +392,18 @@ def _summary(settings: ForecastSettings, prepared: Prepared, batches: ForecastBa
         "cutoff": manifest.cutoff, "horizon": settings.horizon, "first": str(totals[DATE][0]), "last": str(totals[DATE][-1]),
         "series": manifest.counts["forecast"], "withdrawn": manifest.counts["withdrawn"], "rows": batches.rows,
         "total_mean": float(totals[MEAN].sum()), "fingerprint": manifest.fingerprint,
-        "findings": prepared.findings.counts(), "backtest": None if scores is None else scores.headline(),
+        "findings": _severities(prepared.findings), "backtest": None if scores is None else scores.headline(),
         "seconds": dict(manifest.seconds), "files": {k: str(v) for k, v in files.items()},
     }
 
 
-def _title(settings: ForecastSettings) -> str:
-    return Path(settings.sales).name if isinstance(settings.sales, str | Path) and settings.sales != "-" else "Sales"
+def _about(settings: ForecastSettings, manifest: Manifest) -> About:
+    """What the report says of its own making."""
+    named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
+    source = Path(settings.sales).name if named else "sales"
+    lines = {"shelfcast": shelfcast.__version__, "model": f"{manifest.model} ({manifest.why_model})", "cutoff": manifest.cutoff,
+             "seed": manifest.seed, "data fingerprint": manifest.fingerprint,
+             "device": f"{manifest.device} ({manifest.why_device})",
+             "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items())}
+    return About(title=source, source=source, model=manifest.model, why=manifest.why_model,
+                 manifest=tuple((k, str(v)) for k, v in lines.items()))

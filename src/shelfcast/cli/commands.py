@@ -22,7 +22,7 @@ def demo(options: argparse.Namespace) -> int:
     print(f"""
 Open    {folder / 'report.html'}
 Look at {folder / 'run'}   forecast.parquet, scores.csv, findings.csv, changes.csv, manifest.json
-Next    shelfcast check {folder / 'chain' / 'sales.csv'}
+Next    shelfcast check {folder / 'chain' / 'sales.parquet'}
         shelfcast forecast YOUR_SALES.csv --horizon 28 --out forecast.csv --report report.html
         shelfcast models""")
     return 0
@@ -33,7 +33,7 @@ def check(options: argparse.Namespace) -> int:
     found = workflow.check(SalesSettings(**_source(options)), horizon=options.horizon, say=_say(options),
                            progress=progress.for_terminal())
     if options.json:
-        _json(found.to_dict())
+        _json(found.to_json())
     else:
         print(found.to_text())
     return 1 if found.has_errors else 0
