@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,14 +126,18 @@ def _check_parent(target: Path) -> None:
     if not os.path.isdir(parent):  # Path.is_dir raises where a name is too long
         raise SettingsError(f"The folder {str(parent)!r} does not exist, so {target.name!r} cannot be written there. "
                             f"Make it first: mkdir -p {str(parent)!r}")
-    if not os.access(parent, os.W_OK):
-        raise SettingsError(f"The folder {str(parent)!r} cannot be written to; choose another place for {target.name!r}.")
     try:
         longest = os.pathconf(parent, "PC_NAME_MAX")
     except (OSError, ValueError):
         longest = 255
     if len(os.fsencode(target.name)) > longest:
         raise SettingsError(f"The file name {target.name[:40]!r}... has more than the {longest} bytes that a name may have.")
+    try:  # trying is the only sure way: permissions say nothing of read-only disks, quotas, or to root
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise SettingsError(f"The folder {str(parent)!r} cannot be written to ({error.strerror}); choose another place for "
+                            f"{target.name!r}.") from error
 
 
 def _sync(path: Path) -> None:

@@ -15,6 +15,7 @@ from shelfcast.names import DATE, ITEM, KEYS, LOCATION, quantile_column
 from shelfcast.periods import Frequency, infer_frequency
 
 MEAN = "mean"
+MOST_LEVELS = 999  # 0.001, 0.002 ... 0.999; each is a column, and nobody can tell finer ones apart
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -159,6 +160,8 @@ def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
     checked = tuple(float(q) for q in levels)
     if not checked:
         raise SettingsError("At least one quantile level is needed, for example 0.5.")
+    if len(checked) > MOST_LEVELS:
+        raise SettingsError(f"{len(checked):,} quantile levels are more than the {MOST_LEVELS:,} that a forecast may have.")
     for q in checked:
         if not 0 < q < 1:
             raise SettingsError(f"{q:g} is not a quantile level: levels lie between 0 and 1, such as 0.1 or 0.95.")

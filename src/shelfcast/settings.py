@@ -100,6 +100,8 @@ class ForecastSettings(SalesSettings):
         if isinstance(self.horizon, bool) or not isinstance(self.horizon, int) or not 1 <= self.horizon <= MAX_HORIZON:
             raise SettingsError(f"The horizon is {shorten(self.horizon)}; it must be a whole number of periods from 1 to "
                                 f"{MAX_HORIZON:,}.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
+            raise SettingsError(f"The seed is {shorten(self.seed)}; it must be a whole number from 0 to {2**31 - 1:,}.")
         if self.batch < 1:
             raise SettingsError(f"The batch is {self.batch}; it must be at least 1 series.")
         object.__setattr__(self, "levels", check_levels(self.levels))

@@ -28,6 +28,7 @@ from shelfcast.errors import WeightsError
 MANIFEST: Final = "manifest.json"
 FORECAST: Final = "forecast.parquet"
 MODEL: Final = "model"
+CLEANED: Final = ("changes.csv", "panel")  # what a folder of cleaned sales holds
 CORE: Final = ("numpy", "polars", "scipy", "lightgbm", "tqdm", "jinja2")
 EXTRAS: Final = {
     "calendar": ("holidays",), "statistical": ("statsforecast",), "excel": ("fastexcel",),
