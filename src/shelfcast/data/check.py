@@ -1,13 +1,20 @@
 """Look at sales before anything is done with them, and say what was found in words a planner can act on.
 
-Each kind of finding is a small registered piece in check_lines, check_names, check_series, check_covariates or check_places;
-here they get their view of the data and are asked one after the other. Nothing is changed.
+Each kind of finding is a small registered piece in one of the files check_*.py; here they get their view of the data and are asked
+one after the other. Nothing is changed.
 """
 
 from datetime import date
 from typing import Final
 
-from shelfcast.data import check_lines  # noqa: F401 - registers its kinds
+from shelfcast.data import (  # noqa: F401 - each registers its kinds
+    check_covariates,
+    check_levels,
+    check_lines,
+    check_names,
+    check_places,
+    check_series,
+)
 from shelfcast.data.check_view import View
 from shelfcast.data.clean import CleanSettings, latest_day, settle
 from shelfcast.data.findings import KINDS, Finding, Findings
@@ -21,6 +28,7 @@ from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent, stage
 
 _SILENT: Final = Silent()
+_ORDER: Final = ("lines", "names", "series", "levels", "covariates", "places")
 
 
 def check_sales(
@@ -37,7 +45,7 @@ def check_sales(
     view, spoilt = _view(source, horizon, cutoff)
     found = [spoilt] if spoilt else []
     with stage(progress, "checking", len(KINDS)) as bar:
-        for kind in KINDS.values():
+        for kind in sorted(KINDS.values(), key=lambda k: _ORDER.index(k.looks_at)):
             if kind.looks_at == "lines" or view.panel is not None:
                 answer = kind.look(view)
                 if answer is not None and answer.count:

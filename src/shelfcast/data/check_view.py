@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from shelfcast.data.findings import SHOWN, Place
 from shelfcast.data.lines import ROW, SalesLines, text_of
 from shelfcast.data.long import Long
 from shelfcast.data.rules import Span
-from shelfcast.data.tally import Survey, Tally
+from shelfcast.data.tally import LINES, WHEN, Survey, Tally
 from shelfcast.errors import shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SalesPanel
@@ -30,6 +30,8 @@ class View:
     lines, frame : the source, and its lines in canonical types, cut at the cutoff
     survey, tally, span : what was counted in them
     panel : as cleaning would make it
+    flaws : of a line, as expressions over `frame`
+    kept : what one kind worked out and another needs too
     """
 
     today: date
@@ -41,6 +43,7 @@ class View:
     span: Span | None = None
     panel: SalesPanel | None = None
     flaws: dict[str, pl.Expr] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def history(self) -> pl.DataFrame:
@@ -142,6 +145,20 @@ class View:
         return Place(item=who.get(ITEM), location=who.get(LOCATION), date=when, value=value)
 
     @cached_property
+    def last_day(self) -> date | None:
+        """The last day with sales."""
+        assert self.survey is not None
+        days = self.survey.days.filter(pl.col(SALES) > 0)
+        return days.select(pl.col(WHEN).cast(pl.Date).max()).item() if days.height else None
+
+    @cached_property
+    def unknown_in_history(self) -> int:
+        """Lines without sales up to the last day with sales."""
+        assert self.survey is not None
+        days = self.survey.days.filter(pl.col(WHEN).cast(pl.Date) <= self.last_day) if self.last_day else self.survey.days
+        return int((days[LINES].cast(pl.Int64) - days[SALES].cast(pl.Int64)).sum())
+
+    @cached_property
     def first_lines(self) -> dict[str, list[Place]]:
         """{flaw that occurs: the first few lines that have it}; all in one scan."""
         assert self.lines is not None and self.frame is not None and self.survey is not None
@@ -152,9 +169,10 @@ class View:
         for name in seen:
             column = shown_column(name, schema)
             shown = text_of(column) if text_of(column) in schema else column
-            frames.append(
-                self.frame.filter(self.flaws[name]).select(*keys, pl.col(shown).cast(pl.String).alias("value")).head(SHOWN)
-            )
+            query = self.flaws[name]
+            if name == "missing_sales" and self.last_day is not None:
+                query = query & (pl.col(DATE).cast(pl.Date) <= self.last_day)
+            frames.append(self.frame.filter(query).select(*keys, pl.col(shown).cast(pl.String).alias("value")).head(SHOWN))
         answers = pl.collect_all(frames, engine="streaming")
         return {name: [self._line(r) for r in answer.iter_rows(named=True)] for name, answer in zip(seen, answers, strict=True)}
 
@@ -167,9 +185,14 @@ class View:
             row=None if number is None else number + 1,
             item=row.get(ITEM),
             location=row.get(LOCATION),
-            date=row.get(DATE),
+            date=_day(row.get(DATE)),
             value=None if row["value"] is None else shorten(row["value"], 60),
         )
+
+
+def _day(when: Any) -> Any:
+    """A midnight is a day."""
+    return when.date() if isinstance(when, datetime) and when.time() == time(0) else when
 
 
 def shown_column(flaw: str, schema: Mapping[str, pl.DataType]) -> str:

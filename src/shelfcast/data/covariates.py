@@ -119,41 +119,42 @@ def match_key(frame: pl.DataFrame, key: str, wanted: pl.Series, names: pl.DataFr
     DataError
         If the types cannot be brought together without loss.
     """
-    column = frame[key]
-    if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
-        column = column.cast(pl.String)
-    if column.dtype != wanted.dtype:
-        try:
-            cast = (
-                column.str.strip_chars().cast(wanted.dtype, strict=False)
-                if column.dtype == pl.String
-                else _as(column, wanted.dtype)
-            )
-        except (pl.exceptions.PolarsError, AttributeError) as error:
-            raise DataError(
-                f"The {key} column of {shorten(source)} is of type {column.dtype}, that of the sales {wanted.dtype}."
-            ) from error
-        if column.len() and cast.null_count() == column.len() > column.null_count():
-            raise DataError(
-                f"No {key} of {shorten(source)} can be read as the sales file writes them: "
-                f"{shorten(column.drop_nulls()[0])!r} there, {shorten(wanted[0])!r} in the sales."
-            )
-        column = cast
-    if column.dtype == pl.String:
-        column = column.str.strip_chars().str.replace_all(r"\s+", " ")
+    own = frame[key].cast(pl.String) if isinstance(frame[key].dtype, (pl.Categorical, pl.Enum)) else frame[key]
+    distinct = own.unique()
+    matched = _in_type(distinct, key, wanted, source)
+    if matched.dtype == pl.String:
+        matched = matched.str.strip_chars().str.replace_all(r"\s+", " ")
         if names is not None:
-            spelling = names.select(
-                pl.col(RAW).str.strip_chars().str.replace_all(r"\s+", " ").str.to_lowercase().alias("folded"), NAME
+            folded = pl.col(RAW).str.strip_chars().str.replace_all(r"\s+", " ").str.to_lowercase().alias("folded")
+            spelling = names.select(folded, NAME).unique(subset="folded")
+            table = matched.alias("own").to_frame().with_columns(pl.col("own").str.to_lowercase().alias("folded"))
+            matched = (
+                table.join(spelling, on="folded", how="left", maintain_order="left").select(pl.coalesce(NAME, "own")).to_series()
             )
-            spelling = spelling.unique(subset="folded")
-            column = (
-                column.alias("own")
-                .to_frame()
-                .with_columns(pl.col("own").str.to_lowercase().alias("folded"))
-                .join(spelling, on="folded", how="left", maintain_order="left")
-                .select(pl.coalesce(NAME, "own"))
-            ).to_series()
-    return frame.with_columns(column.alias(key))
+    if matched.dtype == own.dtype and (matched == distinct).fill_null(True).all():
+        return frame.with_columns(own)
+    table = pl.DataFrame([distinct.alias("own"), matched.alias(key)])
+    return frame.with_columns(
+        own.alias("own").to_frame().join(table, on="own", how="left", maintain_order="left", nulls_equal=True)[key]
+    )
+
+
+def _in_type(column: pl.Series, key: str, wanted: pl.Series, source: str) -> pl.Series:
+    if column.dtype == wanted.dtype:
+        return column
+    try:
+        text = column.dtype == pl.String
+        cast = column.str.strip_chars().cast(wanted.dtype, strict=False) if text else _as(column, wanted.dtype)
+    except (pl.exceptions.PolarsError, AttributeError) as error:
+        raise DataError(
+            f"The {key} column of {shorten(source)} is of type {column.dtype}, that of the sales {wanted.dtype}."
+        ) from error
+    if column.len() and cast.null_count() == column.len() > column.null_count():
+        raise DataError(
+            f"No {key} of {shorten(source)} can be read as the sales file writes them: "
+            f"{shorten(column.drop_nulls()[0])!r} there, {shorten(wanted[0])!r} in the sales."
+        )
+    return cast
 
 
 def _as(column: pl.Series, dtype: pl.DataType) -> pl.Series:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 import polars as pl
 
 from shelfcast.errors import shorten
+from shelfcast.names import ALL
 
 Severity = Literal["ERROR", "WARNING", "NOTE"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("ERROR", "WARNING", "NOTE")
@@ -38,8 +39,8 @@ class Place:
 
     def __str__(self) -> str:
         parts = [f"line {self.line:,}" if self.line is not None else f"row {self.row:,}" if self.row is not None else ""]
-        parts += [f"item {shorten(self.item, 30)}" if self.item is not None else ""]
-        parts += [f"location {shorten(self.location, 30)}" if self.location is not None else ""]
+        parts += [f"item {shorten(self.item, 30)}" if self.item not in (None, ALL) else ""]
+        parts += [f"location {shorten(self.location, 30)}" if self.location not in (None, ALL) else ""]
         parts += [str(self.date) if self.date is not None else "", shorten(self.value, 40) if self.value is not None else ""]
         return ", ".join(p for p in parts if p)
 
@@ -150,7 +151,7 @@ class Findings:
             first = f"first: {f.places[0]}" if f.places and str(f.places[0]) else ""
             lines.append(f"  {f.severity:<{_INDENT - 2}}{said:<{_WIDTH}}{'  ' + first if first else ''}".rstrip())
             money = f"{f.money:,.0f} in money at stake; " if f.money else ""
-            lines.append(f"  {'':<{_INDENT - 2}}{money}{f.does}")
+            lines.append(f"  {'':<{_INDENT - 2}}{money}cleaning: {f.does}")
         if not self.found:
             lines.append("  Nothing was found that needs attention.")
         counts = {s: sum(f.severity == s for f in self.found) for s in SEVERITIES}
