@@ -237,7 +237,7 @@ def _refuse_early(settings: ForecastSettings) -> None:
     if _is_fitted_folder(settings.model):
         if settings.options:
             raise SettingsError(f"The model in {shorten(settings.model)!r} is already fitted; the setting "
-                                f"{shorten(next(iter(settings.options)))!r} cannot change it any more. Leave --set out, or fit again.")
+                                f"{shorten(next(iter(settings.options)))!r} cannot change it. Leave --set out, or fit again.")
     elif settings.model != "auto":
         make_model(settings.model, settings.options)
 
@@ -293,7 +293,8 @@ def _refuse_silence(panel: SalesPanel, findings: Findings, settings: SalesSettin
     """Without a single unit sold there is nothing to learn from; and history may end before the cutoff that was asked for."""
     end = panel.frequency.date(panel.cutoff)
     if not panel.rows.filter(pl.col(PERIOD) <= panel.cutoff).select((pl.col(SALES) != 0).any()).item():
-        reasons = "; ".join(f"{f.count:,} {f.says}" for f in findings if f.unit == "rows" and 2 * f.count >= f.of)
+        grave = [f for f in findings if f.unit == "rows" and 2 * f.count >= f.of]
+        reasons = "; ".join(f"{f.count:,} {f.says}" + (f" (first: {f.places[0]})" if f.places else "") for f in grave)
         raise DataError(f"Not one unit was sold up to {end}, as far as the data can be read, so there is nothing to learn from. "
                         f"{f'Found: {reasons}. ' if reasons else ''}Is this the column of the sales? --columns sales=Name")
     after = panel.frequency.date(panel.cutoff + 1)
