@@ -224,7 +224,7 @@ def _settle_rows(
         changes += more
         rows = rows.drop(LINES)
         if lines.freq is not None and lines.freq.unit != frequency.unit:
-            frequency = _coarser(lines, frequency)
+            frequency = lines.freq
             rows, more = coarsen(rows, found.frequency, frequency, found.kinds)
             changes += more
         if settings.returns == "apart":
@@ -234,17 +234,6 @@ def _settle_rows(
         rows, more = drop_bad_prices(rows)
         changes += more
     return rows, changes, frequency
-
-
-def _coarser(lines: SalesLines, recorded: Frequency) -> Frequency:
-    asked = lines.freq
-    order = "hDWMQY"
-    if asked is None or order.index(asked.unit) < order.index(recorded.unit):
-        raise SettingsError(
-            f"{shorten(lines.source)} has one row a {recorded.noun} and cannot be forecast by a shorter period: what "
-            f"was sold within a {recorded.noun} is not known. Leave --freq out, or ask for a longer period."
-        )
-    return asked
 
 
 def _renamed(found: Tally) -> list[Change]:

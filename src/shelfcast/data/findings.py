@@ -13,6 +13,19 @@ from shelfcast.names import ALL
 Severity = Literal["ERROR", "WARNING", "NOTE"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("ERROR", "WARNING", "NOTE")
 SHOWN: Final = 5  # places named with a finding
+_SINGULAR: Final = {
+    "have": "has",
+    "are": "is",
+    "lie": "lies",
+    "repeat": "repeats",
+    "jump": "jumps",
+    "hold": "holds",
+    "begin": "begins",
+    "look": "looks",
+    "stand": "stands",
+    "sell": "sells",
+    "cancel": "cancels",
+}
 _INDENT: Final = 10
 _WIDTH: Final = 78  # of a finding's sentence before its place, so that both fit on a wide terminal
 
@@ -41,7 +54,7 @@ class Place:
         parts = [f"line {self.line:,}" if self.line is not None else f"row {self.row:,}" if self.row is not None else ""]
         parts += [f"item {shorten(self.item, 30)}" if self.item not in (None, ALL) else ""]
         parts += [f"location {shorten(self.location, 30)}" if self.location not in (None, ALL) else ""]
-        parts += [str(self.date) if self.date is not None else "", shorten(self.value, 40) if self.value is not None else ""]
+        parts += [str(self.date) if self.date is not None else "", shorten(self.value, 60) if self.value is not None else ""]
         return ", ".join(p for p in parts if p)
 
 
@@ -72,6 +85,15 @@ class Finding:
     does: str
     places: tuple[Place, ...] = ()
     money: float | None = None
+
+    @property
+    def headline(self) -> str:
+        """Count and sentence: `412 rows repeat an item, location and date`."""
+        if self.count != 1:
+            return f"{self.count:,} {self.says}"
+        noun, verb, *rest = self.says.split(" ")
+        one = noun if noun == "series" else noun.removesuffix("s")
+        return " ".join(["1", one, _SINGULAR.get(verb, verb), *rest])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -147,7 +169,7 @@ class Findings:
         """For a terminal: a line each, ending in what to do next."""
         lines = [f"{shorten(self.source, 60)}   {self.summary}".rstrip(), ""]
         for f in self.found:
-            said = f"{f.count:,} {f.says}"
+            said = f.headline
             first = f"first: {f.places[0]}" if f.places and str(f.places[0]) else ""
             lines.append(f"  {f.severity:<{_INDENT - 2}}{said:<{_WIDTH}}{'  ' + first if first else ''}".rstrip())
             money = f"{f.money:,.0f} in money at stake; " if f.money else ""

@@ -25,6 +25,7 @@ RETURNED = "returned"  # Float64, units <= 0: sum of the negative lines
 LINES = "lines"  # UInt32: lines with sales in the period
 LEAST, MOST, LAST = "least", "most", "last"  # Float64: of the lines' sales; only for recorded series
 RAW, NAME, CODE, WHEN = "raw", "name", "code", "when"
+_LENGTH = "hDWMQY"  # units of frequency, the shortest first
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Survey:
     flaws : {flaw: number of lines}
     money : {flaw: money on those lines}; empty without prices
     turnover : money on all lines, or None without prices
-    days : table `when` (Date; Datetime by the hour where times of day occur), `lines`, of usable dates, sorted
+    days : table `when` (Date; Datetime by the hour where times of day occur), `lines`, `sales` (lines with usable sales), of usable
+        dates, sorted
     names : {item or location: table `raw`, `lines`, `name` (the spelling kept), `code` (rank of the name)}
     """
 
@@ -157,6 +159,7 @@ def survey_lines(frame: pl.LazyFrame, *, today: date, unify_names: bool) -> Surv
     schema = dict(frame.collect_schema())
     flaws = line_flaws(schema, today=today)
     usable = ~pl.any_horizontal([flaws[f] for f in REJECTING if f in flaws and f not in SALES_ONLY])
+    said = pl.col(SALES).is_not_null() & ~pl.any_horizontal([flaws[f] for f in SALES_ONLY])
     money = money_of(schema)
     counts = [pl.len().alias("rows"), *(e.sum().alias(f"n {n}") for n, e in flaws.items())]
     if money is not None:
@@ -165,7 +168,7 @@ def survey_lines(frame: pl.LazyFrame, *, today: date, unify_names: bool) -> Surv
     keys: list[str] = [k for k in KEYS if k in schema]
     queries = [
         frame.select(counts),
-        frame.filter(usable).group_by(when.alias(WHEN)).agg(pl.len().alias(LINES), pl.col(SALES).count().alias(SALES)),
+        frame.filter(usable).group_by(when.alias(WHEN)).agg(pl.len().alias(LINES), said.sum().alias(SALES)),
         *(frame.filter(usable).group_by(pl.col(k).alias(RAW)).agg(pl.len().alias(LINES)) for k in keys),
     ]
     answer, days, *tables = pl.collect_all(queries, engine="streaming")
@@ -207,7 +210,8 @@ def _codes(table: pl.DataFrame, *, unify: bool) -> pl.DataFrame:
 def frequency_of(lines: SalesLines, survey: Survey) -> Frequency:
     """The frequency of the tally: as recorded for series, as asked for or by the day for transactions.
 
-    Weeks that the file itself marks by one weekday keep that weekday, whether or not weeks were asked for.
+    A shorter period than the recorded one is used if it is asked for: all dates may be firsts of months by chance. Weeks that
+    the file itself marks by one weekday keep that weekday, whether or not weeks were asked for.
     """
     dates = survey.days.filter(pl.col(SALES) > 0)[WHEN] if survey.days[SALES].sum() else survey.days[WHEN]
     if dates.dtype != pl.Date and (survey.flaws.get("broken_hours", 0) or lines.shape == "transactions"):
@@ -218,9 +222,9 @@ def frequency_of(lines: SalesLines, survey: Survey) -> Frequency:
         if recorded.unit in "WMQY" and dates.len() >= 3 and (asked is None or asked == Frequency(recorded.unit)):
             return recorded
         return asked or Frequency("D")
-    if asked is None or dates.len() < 2 or asked.unit != recorded.unit:
-        return asked if asked is not None and dates.len() < 2 else recorded
-    return recorded if asked == Frequency("W") else asked
+    if asked is None or (dates.len() > 1 and _LENGTH.index(asked.unit) > _LENGTH.index(recorded.unit)):
+        return recorded
+    return recorded if asked == Frequency("W") == Frequency(recorded.unit) else asked
 
 
 # -- adding up ------------------------------------------------------------------------------------------------------
