@@ -1,10 +1,13 @@
 """Entry point of `shelfcast`: parse, run one verb, turn errors into messages and exit codes."""
 
+import errno
 import json
 import os
 import platform
+import re
 import signal
 import sys
+import tempfile
 import traceback
 from types import FrameType
 
@@ -54,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = 1 if error.filename is None else USAGE
         return _say(code, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), *told, error)
     except Exception as error:
+        if trouble := _disk_trouble(error):
+            return _say(1, trouble, *told, error)
         traceback.print_exc()
         import shelfcast
 
@@ -66,6 +71,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _disk_trouble(error: Exception) -> str | None:
+    """What the system said, when writing failed inside a library that has its own errors for it."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    if found is None or int(found[1]) not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO):
+        return None
+    return (f"{os.strerror(int(found[1]))}: a result or a temporary file could not be written. Make room there, or set TMPDIR to a "
+            f"larger disk for the temporary ones (now {tempfile.gettempdir()}).")
 
 
 def _say(code: int, message: str, prog: str, wants_json: bool, error: BaseException | None = None) -> int:
