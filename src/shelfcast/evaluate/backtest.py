@@ -125,6 +125,10 @@ def backtest(model: Forecaster, panel: SalesPanel, *, horizon: int, windows: int
         raise DataError(f"Nothing is known of the sales in the last {horizon * windows} periods, so nothing can be measured there.")
     told = [f"Measured on the last {windows} window{'s' if windows > 1 else ''} of {horizon} {panel.frequency.noun}s; "
             f"the models learned from what came before."]
+    averaged = _averaged(checked)
+    if len(averaged) < len(_SCORED):
+        levels_said = ", ".join(f"{checked[i]:g}" for i in averaged)
+        told.append(f"SQL and WQL are averaged over the levels {levels_said} alone, the ones asked for.")
     if scored < len(panel):
         told.append(f"{scored:,} of {len(panel):,} series were scored"
                     + (f", drawn with seed {seed}." if max_series is not None and scored == max_series else
@@ -211,6 +215,11 @@ def _measure(forecast: Forecast, actual: np.ndarray, scale: np.ndarray) -> tuple
     return by_series, by_step
 
 
+def _averaged(levels: Sequence[float]) -> list[int]:
+    """Positions of the levels over which SQL and WQL are averaged: the deciles among them, the median at least."""
+    return [i for i, q in enumerate(levels) if any(abs(q - s) < 1e-9 for s in _SCORED)]
+
+
 def _has_middle(levels: Sequence[float]) -> bool:
     return 0.1 in levels and 0.9 in levels
 
@@ -230,7 +239,7 @@ def _table(role: str, kind: str, names: list[str], counts: np.ndarray, sums: np.
     with np.errstate(invalid="ignore", divide="ignore"):
         metrics = {"WAPE": part["absolute"] / size, "MASE": part["scaled absolute"] / scaled,
                    "RMSE": np.sqrt(part["square"] / cells), "bias": part["excess"] / size}
-        middle = [i for i, q in enumerate(levels) if any(abs(q - s) < 1e-9 for s in _SCORED)]
+        middle = _averaged(levels)
         metrics["WQL"] = 2 * by_level[:, middle, 0].mean(axis=1) / size
         metrics["SQL"] = 2 * by_level[:, middle, 1].mean(axis=1) / scaled
         for i, q in enumerate(levels):

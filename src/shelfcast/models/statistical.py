@@ -11,9 +11,9 @@ By default the demand class of each series chooses. Periods that nobody knows, o
 line between their neighbours for the first two and left out for the others, which know no season. A series with too little
 history gets the seasonal naive forecast.
 
-Spread. The first two add the quantiles of their own past errors to the forecast, widened over the horizon as the model's own
-intervals widen. The others take the distribution of the series' recent demand, scaled to the level they forecast, so that a
-zero stays a zero.
+Spread. The first two add the quantiles of their own past errors to the forecast, widened over the horizon as errors were when such
+forecasts were held as long in the past. The others take the distribution of the series' recent demand, scaled to the level they
+forecast, so that a zero stays a zero.
 """
 
 import json
@@ -33,6 +33,7 @@ from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits
 from shelfcast.models.empirical import row_quantiles
 from shelfcast.models.naive import SeasonalNaive
+from shelfcast.models.seasonal import by_period, seasonal_index
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
 
@@ -167,28 +168,37 @@ class Statistical:
 
 def _smooth(demand: np.ndarray, method: str, season: int, *, horizon: int,
             jobs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Point forecasts (N, H), past errors (N, T), and how much wider errors get over the horizon (N, H), from 1."""
+    """Point forecasts (N, H), past errors (N, T) in units of the usual period, and what multiplies them ahead (N, H)."""
     models = _models()
     filled = fill_between(demand)
-    begin = np.argmax(np.isfinite(filled), axis=1)
-    two_seasons = filled.shape[1] - begin >= 2 * season
-    # What never moves has neither season nor errors, and statsforecast divides by its variance.
-    still = np.nanmax(filled, axis=1) == np.nanmin(filled, axis=1)
-    point, growth = np.repeat(filled[:, -1:], horizon, axis=1), np.ones((len(demand), horizon))
-    errors = np.where(np.isfinite(demand), 0.0, np.nan)
+    own_season = method == "auto_ets" and season <= _LONGEST_ETS_SEASON
+    none = np.ones((len(demand), 1)), np.ones(len(demand))
+    index, optimism = seasonal_index(demand, filled, season) if season > 1 else none
+    rhythm = by_period(index, demand.shape[1])
+    index, optimism = none if own_season else (index, optimism)
+    past = by_period(index, demand.shape[1])
+    # A phase that never sells says nothing of the level; it is filled like any gap, and nothing is forecast for it.
+    usual = np.where(past > 0, demand / np.where(past > 0, past, 1.0), np.nan)
+    filled = fill_between(usual)
+    errors = np.where(np.isfinite(usual), 0.0, np.nan)
+    # What never moves has no errors, and statsforecast divides by its variance.
+    point = np.repeat(filled[:, -1:], horizon, axis=1)
+    spread = np.nanmax(filled, axis=1, initial=-np.inf) - np.nanmin(filled, axis=1, initial=np.inf)
+    moves = spread > 1e-9 * np.abs(filled[:, -1])
+    two_seasons = demand.shape[1] - np.argmax(np.isfinite(demand), axis=1) >= 2 * season
     for seasonal in (True, False):
-        here = np.flatnonzero((two_seasons == seasonal) & ~still)
+        here = np.flatnonzero((two_seasons & own_season if seasonal else ~(two_seasons & own_season)) & moves)
         if not len(here):
             continue
-        period = season if seasonal and (method == "theta" or season <= _LONGEST_ETS_SEASON) else 1
-        model = models.AutoETS(season_length=period, alias="m") if method == "auto_ets" else \
-            models.Theta(season_length=period, alias="m")
-        found, fitted = _run(model, filled[here], horizon, jobs, fitted=True)
-        point[here] = np.nan_to_num(found["m"].to_numpy().reshape(len(here), horizon))
-        growth[here] = _growth((found["m-hi-80"] - found["m-lo-80"]).to_numpy().reshape(len(here), horizon))
+        period = season if seasonal else 1
+        model = models.AutoETS(season_length=period, alias="m") if method == "auto_ets" else models.Theta(alias="m")
+        point[here], fitted = _run(model, filled[here], horizon, jobs, fitted=True)
         rows, columns = np.nonzero(np.isfinite(filled[here]))
-        errors[here[rows], columns] = demand[here[rows], columns] - fitted
-    return point, errors, growth
+        errors[here[rows], columns] = usual[here[rows], columns] - fitted
+    ahead = by_period(index, horizon, ahead=True)
+    steady = np.where(rhythm > 0, rhythm, np.nan) / past  # what is still to be taken out where ETS keeps its own season
+    growth = _growth(usual / steady, errors / steady, horizon)
+    return np.nan_to_num(point) * ahead, errors, growth * ahead * optimism[:, None]
 
 
 def _sparse(demand: np.ndarray, method: str, *, jobs: int) -> np.ndarray:
@@ -196,8 +206,7 @@ def _sparse(demand: np.ndarray, method: str, *, jobs: int) -> np.ndarray:
     models = _models()
     model = {"croston": lambda: models.CrostonSBA(alias="m"), "adida": lambda: models.ADIDA(alias="m"),
              "tsb": lambda: models.TSB(alpha_d=_TSB_SIZE, alpha_p=_TSB_CHANCE, alias="m")}[method]()
-    found, _ = _run(model, demand, 1, jobs, fitted=False)
-    return np.nan_to_num(found["m"].to_numpy())
+    return _run(model, demand, 1, jobs, fitted=False)[0][:, 0]
 
 
 _TSB_SIZE: Final = 0.1
@@ -215,13 +224,12 @@ def _models() -> Any:
     return models
 
 
-def _run(model: Any, values: np.ndarray, horizon: int, jobs: int, *, fitted: bool) -> tuple[pl.DataFrame, np.ndarray]:
+def _run(model: Any, values: np.ndarray, horizon: int, jobs: int, *, fitted: bool) -> tuple[np.ndarray, np.ndarray]:
     """One model over all rows, in row order; what is missing at the start of a row, or anywhere, is left out.
 
     Returns
     -------
-    Forecasts, N x H rows; where `fitted` is asked for with the ends of the 80 % interval, and with the fitted values in the order
-    of the known values.
+    Forecasts (N, horizon), and where `fitted` is asked for the fitted values, in the order of the known values.
     """
     from statsforecast import StatsForecast
 
@@ -231,8 +239,9 @@ def _run(model: Any, values: np.ndarray, horizon: int, jobs: int, *, fitted: boo
     with warnings.catch_warnings():
         # Of single candidates that fitted badly and were not chosen; they name no series.
         warnings.simplefilter("ignore", RuntimeWarning)
-        found: Any = engine.forecast(df=table, h=horizon, level=[80] if fitted else None, fitted=fitted)
-    return found, engine.forecast_fitted_values()["m"].to_numpy() if fitted else np.empty(0)
+        found: Any = engine.forecast(df=table, h=horizon, fitted=fitted)
+    points = np.nan_to_num(found["m"].to_numpy().reshape(len(values), horizon))
+    return points, engine.forecast_fitted_values()["m"].to_numpy() if fitted else np.empty(0)
 
 
 def fill_between(values: np.ndarray) -> np.ndarray:
@@ -253,16 +262,34 @@ def fill_between(values: np.ndarray) -> np.ndarray:
     return left + (right - left) * share
 
 
-def _growth(widths: np.ndarray) -> np.ndarray:
-    """How much wider an interval is than the first one, (N, H), as sqrt(1 + c h) with c >= 0 fitted over the horizon.
+def _growth(usual: np.ndarray, errors: np.ndarray, horizon: int) -> np.ndarray:
+    """How much wider errors get over the horizon than one period ahead, (N, H), from 1 and not falling.
 
-    The formula of a random walk with noise; fitted, because some intervals are simulated and so a little ragged.
+    Measured, not derived: each past one-step forecast is held for h periods, and its error compared with that of one period. The
+    models' own intervals take a promotion every other week for a wandering level, and came out far too wide.
+
+    Parameters
+    ----------
+    usual : float (N, T), the series without its season; nan where not known
+    errors : float (N, T), one period ahead, without season too
     """
-    h = np.arange(widths.shape[1])
+    width = usual.shape[1]
+    forecast = usual - errors  # for each period, made in the period before
+    lags = np.unique(np.linspace(1, max(min(horizon, width // 3), 1), 12).astype(int))
+    spread = np.stack([_variance(usual[:, lag - 1:] - forecast[:, : width - lag + 1]) for lag in lags], axis=1)  # (N, lags)
     with np.errstate(invalid="ignore", divide="ignore"):
-        squares = np.nan_to_num((widths / widths[:, :1]) ** 2 - 1, nan=0.0, posinf=0.0)
-    slope = np.maximum((squares * h).sum(axis=1) / max(float((h * h).sum()), 1.0), 0.0)
-    return np.sqrt(1 + slope[:, None] * h)
+        wider = np.sqrt(np.nan_to_num(spread / spread[:, :1], nan=1.0, posinf=1.0))
+    wider = np.maximum.accumulate(np.maximum(wider, 1.0), axis=1)
+    # Between the lags along a line; a horizon longer than a third of the history keeps what was measured last.
+    at = np.clip(np.searchsorted(lags, np.arange(1, horizon + 1), side="right") - 1, 0, len(lags) - 1)
+    after = np.minimum(at + 1, len(lags) - 1)
+    share = np.where(after > at, (np.arange(1, horizon + 1) - lags[at]) / np.maximum(lags[after] - lags[at], 1), 0.0)
+    return wider[:, at] + (wider[:, after] - wider[:, at]) * share
+
+
+def _variance(values: np.ndarray) -> np.ndarray:
+    """(N,) variance of what is known in each row; nan for nothing."""
+    return _mean((values - _mean(values)[:, None]) ** 2)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
