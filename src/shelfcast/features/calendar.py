@@ -83,34 +83,37 @@ def year_ago(frequency: Frequency, periods: np.ndarray) -> np.ndarray:
     return numbers - (lag if frequency.unit == "D" else lag // 7)
 
 
-def calendar_features(frequency: Frequency, periods: np.ndarray, *, country: str | None = None) -> dict[str, np.ndarray]:
+def calendar_features(frequency: Frequency, periods: np.ndarray, *, country: str | None = None,
+                      year: bool = True) -> dict[str, np.ndarray]:
     """{feature: float64 (T,)}: position in week, month and year, and distance to feasts; all known ahead.
 
     Parameters
     ----------
+    year : tell the position in the year, and in relation to moving feasts
     country : two letters (DE, US ...) for public holidays, which needs the package `holidays`; None for none
     """
     numbers = np.asarray(periods, dtype=np.int64)
     days = start_days(frequency, numbers)
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
-    year = dates.astype("datetime64[Y]").astype(np.int64) + 1970
+    years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
     month = (months.astype(np.int64) % 12 + 1).astype(float)
     if frequency.unit in "MQY":
-        out = {"month": month}
+        out = {"month": month} if year else {}
     else:
         first = months.astype("datetime64[D]")
         of_month = (dates - first).astype(np.int64) + 1
         last = ((months + 1).astype("datetime64[D]") - dates).astype(np.int64) - 1
-        of_year = days - _day(year, 1, 1) + 1
-        out = {"day_of_month": of_month.astype(float), "days_to_month_end": last.astype(float),
-               "day_of_year": of_year.astype(float), "week_of_year": ((of_year - 1) // 7).astype(float), "month": month}
+        out = {"day_of_month": of_month.astype(float), "days_to_month_end": last.astype(float)}
         if frequency.unit in "Dh":
             out["weekday"] = ((days + 3) % 7).astype(float)
         if frequency.unit == "h":
             out["hour"] = (numbers % 24).astype(float)
-        for name, feast in (("easter", easter), ("mothers_day", _mothers_day), ("thanksgiving", _thanksgiving)):
-            out[f"days_from_{name}"] = np.clip(days - feast(year), -FEAST_REACH, FEAST_REACH).astype(float)
+        if year:
+            of_year = days - _day(years, 1, 1) + 1
+            out |= {"day_of_year": of_year.astype(float), "week_of_year": ((of_year - 1) // 7).astype(float), "month": month}
+            for name, feast in (("easter", easter), ("mothers_day", _mothers_day), ("thanksgiving", _thanksgiving)):
+                out[f"days_from_{name}"] = np.clip(days - feast(years), -FEAST_REACH, FEAST_REACH).astype(float)
     if country is not None:
         out |= _public_holidays(frequency, days, country)
     return out

@@ -52,6 +52,7 @@ class Scheme:
     static_texts : {static text: its values}
     crossed : flags that make cells with the weekday
     country : for public holidays, or None
+    year : the position in the year is told; only where history has seen each season twice, for trees learn one year by heart
     """
 
     frequency: str
@@ -65,6 +66,7 @@ class Scheme:
     static_texts: Mapping[str, Sequence[str]] | None = None
     crossed: tuple[str, ...] = ()
     country: str | None = None
+    year: bool = True
 
     @property
     def rhythm(self) -> Rhythm:
@@ -357,7 +359,8 @@ def features_at(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing
     targets, limit = o + steps, o + horizon
     n, h = base.shape
     found: dict[str, np.ndarray] = {"step": steps[None, :].astype(float)}
-    for name, values in calendar_features(frequency, block.first + targets, country=scheme.country).items():
+    for name, values in calendar_features(frequency, block.first + targets, country=scheme.country,
+                                          year=scheme.year).items():
         found[name] = values[None, :]
     found |= _covariate_features(block, scheme, o, targets, limit)
     found |= _history_features(block, scheme, standing, targets, base)

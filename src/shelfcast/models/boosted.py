@@ -8,6 +8,8 @@ slow    (many periods without a sale) LightGBM with Poisson loss on sales / prof
         sold, in units of a usual sale, where as much was expected.
 
 Each learns three models that leave out one third of the time (or of the series, where history is short) and averages them.
+How they do in the time they have not seen says which share of their correction is taken: all of it where history is long, little
+of it where the future is a season that nobody has seen.
 Rows weigh by one over the naive error, so that the loss is the scaled one that forecasts are judged by.
 
 Where there is too little history for trees, `boosting_` is False, `reason_` says why, and the profile answers.
@@ -37,7 +39,8 @@ Effort = Literal["fast", "full"]
 FOLDS = 3
 FEWEST_ROWS = 1_000  # below this, of either kind of demand, trees find nothing that holds
 _FORMAT = 1
-_BLOCKS = 6  # blocks of time from which on folds are blocks of time
+_BLOCKS = 4  # blocks of time from which on folds are blocks of time
+_TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
 _KINDS = ("steady", "slow")
 
 
@@ -122,6 +125,7 @@ class Boosted:
         self.profile_ = Profile(base).fit_sample(sample, net_of_returns=panel.net_of_returns)
         self.horizon_ = sample.horizon
         self.trees_: dict[str, list[lgb.Booster]] = {}
+        self.trust_: dict[str, float] = {}
         self.names_: tuple[str, ...] = ()
         rows = self._collect(sample, draws(sample, most_rows=s.rows, seed=s.seed))
         self.boosting_, self.reason_ = True, ""
@@ -149,7 +153,7 @@ class Boosted:
         """Features and targets of all draws, by kind of demand."""
         found: dict[str, list[_Rows]] = {k: [] for k in _KINDS}
         rhythm = sample.scheme.rhythm
-        block_of_time = max(sample.horizon, rhythm.year // 8)
+        block_of_time = max(sample.horizon // 2, rhythm.year // 8, 1)
         width = sample.block.sales.shape[1]
         first = min((d.origin for d in chosen), default=0)
         by_time = (width - first) // block_of_time >= _BLOCKS
@@ -180,7 +184,9 @@ class Boosted:
         target = np.clip((rows.truth - rows.base) / rows.scale, -3, 5)
         weight = _weights(rows.scale / rows.naive)
         self.trees_["steady"], unseen = self._train(rows.x, target, weight, rows.fold, objective="regression_l1")
-        left = target - unseen
+        losses = [float(np.average(np.abs(target - a * unseen), weights=weight)) for a in _TRUST]
+        self.trust_["steady"] = float(_TRUST[int(np.argmin(losses))])
+        left = target - self.trust_["steady"] * unseen
         size = np.log(np.abs(left) + 0.01)
         small = _Size(0, 80, 15, 0.1)
         self.trees_["spread"], spread = self._train(rows.x, size, weight, rows.fold, objective="regression", size=small)
@@ -191,7 +197,9 @@ class Boosted:
         ratio = np.clip(np.maximum(rows.truth, 0) / rows.base, 0, 50)
         weight = _weights(rows.base / rows.naive)
         self.trees_["slow"], unseen = self._train(rows.x, ratio, weight, rows.fold, objective="poisson")
-        expected = np.maximum(unseen * rows.base, TINY)
+        losses = [_poisson_loss(ratio, 1 + a * (unseen - 1), weight) for a in _TRUST]
+        self.trust_["slow"] = float(_TRUST[int(np.argmin(losses))])
+        expected = np.maximum((1 + self.trust_["slow"] * (unseen - 1)) * rows.base, TINY)
         self.slow_ = SlowShape.learn(np.maximum(rows.truth, 0), expected, rows.size)
 
     def _train(self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, fold: np.ndarray, *, objective: str,
@@ -249,13 +257,13 @@ class Boosted:
         flat_base, calm = base.reshape(-1), ~slow
         if calm.any():
             scale = error_scale(base, standing.habits.naive_error[:, None]).reshape(-1)[calm]
-            middle = flat_base[calm] + scale * self._average("steady", x[calm])
+            middle = flat_base[calm] + scale * self.trust_["steady"] * self._average("steady", x[calm])
             spread = np.exp(self._average("spread", x[calm]))
             shape, centre = self.steady_.at(spread, levels)
             quantiles[calm] = middle[:, None] + (scale * spread)[:, None] * shape
             mean[calm] = middle + scale * spread * centre
         if slow.any():
-            expected = np.maximum(flat_base[slow] * self._average("slow", x[slow]), TINY)
+            expected = np.maximum(flat_base[slow] * (1 + self.trust_["slow"] * (self._average("slow", x[slow]) - 1)), TINY)
             quantiles[slow] = self.slow_.at(expected, np.repeat(standing.habits.size, h)[slow], levels)
             mean[slow] = expected
         return finish(quantiles.reshape(n, h, -1), mean.reshape(n, h), block.closed[:, -h:], negative=profile.net_of_returns_)
@@ -282,7 +290,7 @@ class Boosted:
         about: dict[str, Any] = {
             "format": _FORMAT, "settings": asdict(self.settings), "horizon": self.horizon_, "boosting": self.boosting_,
             "reason": self.reason_, "trees": {k: len(v) for k, v in self.trees_.items()}, "only": self.only_,
-            "names": list(self.names_),
+            "names": list(self.names_), "trust": self.trust_,
         }
         (folder / "boosted.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -297,6 +305,7 @@ class Boosted:
             model.profile_ = Profile.load(folder)
             model.horizon_, model.boosting_, model.reason_ = about["horizon"], about["boosting"], about["reason"]
             model.only_, model.names_ = about["only"], tuple(about["names"])
+            model.trust_ = about["trust"]
             model.trees_ = {kind: [lgb.Booster(model_file=str(folder / f"trees-{kind}-{i}.txt")) for i in range(count)]
                             for kind, count in about["trees"].items()}
             with np.load(folder / "boosted.npz", allow_pickle=False) as arrays:
@@ -314,6 +323,12 @@ def _weights(value: np.ndarray) -> np.ndarray:
     middle = np.median(value)
     out = np.clip(value, middle / 20, middle * 20)
     return out / out.mean()
+
+
+def _poisson_loss(ratio: np.ndarray, expected: np.ndarray, weight: np.ndarray) -> float:
+    """Weighted Poisson deviance, less what does not depend on the expectation."""
+    expected = np.maximum(expected, 1e-6)
+    return float(np.average(expected - ratio * np.log(expected), weights=weight))
 
 
 def _plain(names: Sequence[str]) -> list[str]:

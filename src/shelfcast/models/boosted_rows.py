@@ -5,7 +5,7 @@ The number of rows is bounded whatever the panel's size; the draw is the same fo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ DEFAULT_HORIZON = {"h": 48, "D": 28, "W": 13, "M": 6, "Q": 4, "Y": 2}  # where n
 POOLED_CELLS = 4_000_000  # series x periods held at once while pooling
 MOST_POOLED = 300_000  # series; of more than these only the active ones are pooled
 YEARS_OF_ORIGINS = 2.0
+YEARS_FOR_SEASON = 2.2  # of history, for the position in the year to be a feature: with less, trees learn one year by heart
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
     scheme = learn_scheme(panel, few, horizon=steps, country=country)
     width = min(span, rhythm.context)
     crossed = choose_crossed(make_block(few, scheme, context=width, horizon=0), scheme)
-    scheme = Scheme(**{**scheme.__dict__, "crossed": crossed})
+    scheme = replace(scheme, crossed=crossed, year=span >= YEARS_FOR_SEASON * panel.frequency.per_year)
     keys = group_keys(panel.series)
     whole = panel if len(panel) <= MOST_POOLED else panel.select(active)
     size = max(1, POOLED_CELLS // width)
