@@ -23,7 +23,9 @@ def day(number: int) -> date:
 
 def lines(rows, *, columns=(ITEM, DATE, SALES), shape="transactions", **rest) -> SalesLines:
     """Lines from tuples; the types are inferred but for sales."""
-    frame = pl.DataFrame(rows, schema=list(columns), orient="row").with_columns(pl.col(SALES).cast(pl.Float64)).with_row_index("row")
+    frame = (
+        pl.DataFrame(rows, schema=list(columns), orient="row").with_columns(pl.col(SALES).cast(pl.Float64)).with_row_index("row")
+    )
     return SalesLines(frame.lazy(), "hand.csv", shape=shape, **rest)
 
 
@@ -52,7 +54,9 @@ def test_recorded_rows_that_say_the_same_twice_count_once():
 
 @pytest.mark.parametrize(("how", "sales"), [("sum", 7.0), ("last", 5.0), ("mean", 3.5)])
 def test_recorded_rows_that_differ_are_joined_as_asked(how, sales):
-    cleaned = clean_sales(lines([("a", day(0), 2), ("a", day(0), 5), ("a", day(1), 1)], shape="series"), settings=CleanSettings(repeated=how))
+    cleaned = clean_sales(
+        lines([("a", day(0), 2), ("a", day(0), 5), ("a", day(1), 1)], shape="series"), settings=CleanSettings(repeated=how)
+    )
     assert sales_of(cleaned.panel)[0] == ("a", day(0), sales)
 
 
@@ -70,7 +74,13 @@ def test_a_cancelled_order_takes_its_sale_with_it():
 
 
 def test_two_cancellations_do_not_take_the_same_sale():
-    rows = [("a", day(0), 4, False), ("a", day(1), 4, False), ("a", day(2), -4, True), ("a", day(3), -4, True), ("a", day(4), -4, True)]
+    rows = [
+        ("a", day(0), 4, False),
+        ("a", day(1), 4, False),
+        ("a", day(2), -4, True),
+        ("a", day(3), -4, True),
+        ("a", day(4), -4, True),
+    ]
     cleaned = clean_sales(lines(rows, columns=(ITEM, DATE, SALES, "cancelled")))
     assert changed(cleaned, "cancelled") == [(2, -8.0)]
     assert changed(cleaned, "returns") == [(1, 4.0)]
@@ -105,11 +115,21 @@ def test_names_that_differ_by_blanks_or_case_are_one_item_under_the_usual_spelli
 
 
 def test_lines_that_cannot_be_used_are_listed_with_their_reason():
-    frame = pl.DataFrame({DATE: [day(0), None, None, date(9999, 12, 31), day(1)], text_of(DATE): ["1", "32.13.", None, "x", "2"],
-                          SALES: [1.0, 2.0, 3.0, 4.0, None], text_of(SALES): ["1", "2", "3", "4", "many"]}).with_row_index("row")
+    frame = pl.DataFrame(
+        {
+            DATE: [day(0), None, None, date(9999, 12, 31), day(1)],
+            text_of(DATE): ["1", "32.13.", None, "x", "2"],
+            SALES: [1.0, 2.0, 3.0, 4.0, None],
+            text_of(SALES): ["1", "2", "3", "4", "many"],
+        }
+    ).with_row_index("row")
     cleaned = clean_sales(SalesLines(frame.lazy(), "hand.csv", shape="transactions"))
     assert cleaned.rejected.select("row", "reason").rows() == [
-        (1, "unparsable dates"), (2, "missing dates"), (3, "absurd dates"), (4, "unparsable sales")]
+        (1, "unparsable dates"),
+        (2, "missing dates"),
+        (3, "absurd dates"),
+        (4, "unparsable sales"),
+    ]
     assert cleaned.rejected_count == 4
     assert cleaned.panel.rows[SALES].to_list() == [1.0]
 
@@ -161,8 +181,10 @@ def test_what_comes_after_the_cutoff_changes_nothing_but_known_covariates():
     rows = [("a", day(i), i % 5, i % 2, float(i)) for i in range(40)]
     other = [(i, d, s if k < 30 else 99 * s, p, x if k < 30 else -x) for k, (i, d, s, p, x) in enumerate(rows)]
     kinds = {"promo": "known", "visitors": "past"}
-    made = [clean_sales(lines(r, columns=(ITEM, DATE, SALES, "promo", "visitors"), shape="series", covariates=kinds), cutoff=day(29))
-            for r in (rows, other, [(i.upper() if k >= 30 else i, *rest) for k, (i, *rest) in enumerate(rows)])]
+    made = [
+        clean_sales(lines(r, columns=(ITEM, DATE, SALES, "promo", "visitors"), shape="series", covariates=kinds), cutoff=day(29))
+        for r in (rows, other, [(i.upper() if k >= 30 else i, *rest) for k, (i, *rest) in enumerate(rows)])
+    ]
     assert made[0].panel.fingerprint() == made[1].panel.fingerprint()
     assert made[0].panel.horizon_given() == 10
     assert made[2].panel.series.equals(made[0].panel.series)
@@ -181,7 +203,9 @@ def test_a_covariate_whose_zeros_never_sell_says_when_a_place_is_closed():
     cleaned = clean_sales(lines(rows, columns=columns, shape="series", covariates={"Open": "known", "promo": "known"}))
     assert cleaned.panel.closed_when == "Open"
     assert changed(cleaned, "closed") == [(30, 0.0)]
-    renamed = lines(rows, columns=(ITEM, DATE, SALES, "flag", "promo"), shape="series", covariates={"flag": "known", "promo": "known"})
+    renamed = lines(
+        rows, columns=(ITEM, DATE, SALES, "flag", "promo"), shape="series", covariates={"flag": "known", "promo": "known"}
+    )
     assert clean_sales(renamed).panel.closed_when == "flag"
 
 
@@ -196,13 +220,23 @@ def test_a_covariate_file_is_matched_by_value_and_its_weeks_are_spread_over_days
 
 def test_scattered_holidays_stay_days_although_they_share_a_weekday():
     holidays = pl.DataFrame({DATE: [day(0), day(21), day(70)], "holiday": [1, 1, 1]})
-    source = lines([(1, day(i), 1) for i in range(80)], covariates={"holiday": "known"}, tables=(Covariates(holidays.lazy(), "h.csv"),))
+    source = lines(
+        [(1, day(i), 1) for i in range(80)], covariates={"holiday": "known"}, tables=(Covariates(holidays.lazy(), "h.csv"),)
+    )
     assert clean_sales(source).panel.tables[0].frame.height == 3
 
 
 def test_attributes_of_places_become_static_covariates_and_addresses_do_not():
-    places = pl.DataFrame({LOCATION: [str(i) for i in range(30)], "size": range(30), "kind": ["city", "town"] * 15,
-                           "address": [f"{i} Main Street" for i in range(30)], "latitude": 1.0, "longitude": 2.0})
+    places = pl.DataFrame(
+        {
+            LOCATION: [str(i) for i in range(30)],
+            "size": range(30),
+            "kind": ["city", "town"] * 15,
+            "address": [f"{i} Main Street" for i in range(30)],
+            "latitude": 1.0,
+            "longitude": 2.0,
+        }
+    )
     source = lines([(i, day(0), 1) for i in range(30)], columns=(LOCATION, DATE, SALES), places=places)
     panel = clean_sales(source).panel
     assert dict(panel.covariates) == {"size": "static", "kind": "static"}

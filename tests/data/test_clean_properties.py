@@ -19,17 +19,36 @@ from shelfcast.periods import Frequency
 START = date(2023, 12, 25)
 TODAY = date(2024, 6, 1)
 NAMES = ("milk", "Milk ", "bread", "=1+1", "", None, "ÄPFEL", "äpfel")
-NUMBERS = st.one_of(st.none(), st.integers(-5, 20).map(float), st.sampled_from([float("nan"), float("inf"), -0.0, 0.5, 1e13, -1e300]))
+NUMBERS = st.one_of(
+    st.none(), st.integers(-5, 20).map(float), st.sampled_from([float("nan"), float("inf"), -0.0, 0.5, 1e13, -1e300])
+)
 
 
 def _row(dates):
-    return st.tuples(st.sampled_from(NAMES), st.sampled_from([1, 2, None]), dates, NUMBERS,
-                     st.one_of(st.none(), st.sampled_from([0.0, -1.0, 2.5, float("nan")])), st.booleans(), st.one_of(st.none(), st.integers(0, 1)))
+    return st.tuples(
+        st.sampled_from(NAMES),
+        st.sampled_from([1, 2, None]),
+        dates,
+        NUMBERS,
+        st.one_of(st.none(), st.sampled_from([0.0, -1.0, 2.5, float("nan")])),
+        st.booleans(),
+        st.one_of(st.none(), st.integers(0, 1)),
+    )
 
 
-DATES = st.one_of(st.none(), st.integers(0, 120).map(lambda n: START + timedelta(days=n)), st.just(date(9999, 12, 31)), st.just(date(2024, 12, 1)))
+DATES = st.one_of(
+    st.none(), st.integers(0, 120).map(lambda n: START + timedelta(days=n)), st.just(date(9999, 12, 31)), st.just(date(2024, 12, 1))
+)
 TABLES = st.lists(_row(DATES), min_size=1, max_size=40)
-SCHEMA = {ITEM: pl.String, LOCATION: pl.Int64, DATE: pl.Date, SALES: pl.Float64, "price": pl.Float64, "cancelled": pl.Boolean, "Open": pl.Int8}
+SCHEMA = {
+    ITEM: pl.String,
+    LOCATION: pl.Int64,
+    DATE: pl.Date,
+    SALES: pl.Float64,
+    "price": pl.Float64,
+    "cancelled": pl.Boolean,
+    "Open": pl.Int8,
+}
 FREQUENCIES = st.sampled_from([None, Frequency("D"), Frequency("W"), Frequency("M")])
 SHAPES = st.sampled_from(["transactions", "series"])
 HOW = CleanSettings(today=TODAY)
@@ -67,7 +86,9 @@ def test_cleaning_the_table_of_a_clean_panel_gives_the_same_rows(rows, shape, fr
     panel = cleaned.panel
     kinds = {n: k for n, k in panel.covariates.items() if n in panel.rows.columns}
     last = panel.frequency.date(panel.cutoff)
-    again = clean_sales(SalesLines(panel.to_frame().lazy(), "table", freq=panel.frequency, covariates=kinds), settings=HOW, cutoff=last).panel
+    again = clean_sales(
+        SalesLines(panel.to_frame().lazy(), "table", freq=panel.frequency, covariates=kinds), settings=HOW, cutoff=last
+    ).panel
     assert again.rows.equals(panel.rows, null_equal=True) and again.series.equals(panel.series)
 
 
@@ -92,7 +113,11 @@ def test_no_unit_is_lost_or_made_when_transactions_are_added_up(rows):
     how = CleanSettings(today=TODAY, returns="net", partial=False, cancelled=False)
     cleaned = _cleaned(lines, how)
     if cleaned is not None:
-        usable = lines.frame.collect().join(cleaned.rejected.select("row"), on="row", how="anti") if cleaned.rejected.height else lines.frame.collect()
+        usable = (
+            lines.frame.collect().join(cleaned.rejected.select("row"), on="row", how="anti")
+            if cleaned.rejected.height
+            else lines.frame.collect()
+        )
         assert cleaned.panel.rows[SALES].sum() == pytest.approx(usable[SALES].sum())
         assert usable.height + cleaned.rejected.height == len(rows)
 

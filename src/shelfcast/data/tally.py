@@ -119,6 +119,12 @@ def canonical(lines: SalesLines) -> pl.LazyFrame:
     when = schema[DATE]
     if isinstance(when, pl.Datetime) and when.time_zone is not None:
         changes.append(pl.col(DATE).dt.replace_time_zone(None))
+    elif when == pl.Null:
+        changes.append(pl.col(DATE).cast(pl.Date))
+    elif not isinstance(when, (pl.Date, pl.Datetime)):
+        raise DataError(
+            f"The date column of {shorten(lines.source)} holds {when}, not dates. Read it with read_sales, which reads texts."
+        )
     changes += [pl.col(k).cast(pl.String) for k in KEYS if k in schema and isinstance(schema[k], (pl.Categorical, pl.Enum))]
     return lines.frame.with_columns(changes) if changes else lines.frame
 
