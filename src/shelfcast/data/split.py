@@ -12,7 +12,7 @@ import polars as pl
 
 from shelfcast.data.lines import ROW, SalesLines, text_of
 from shelfcast.errors import DataError, SettingsError, shorten
-from shelfcast.names import DATE, ITEM, KEYS, LOCATION
+from shelfcast.names import DATE, KEYS
 from shelfcast.panel import PERIOD, SERIES, CovariateTable, SalesPanel, hide_future
 
 
@@ -57,19 +57,19 @@ class Window:
     past: SalesPanel
     horizon: int
     _whole: SalesPanel
+    _positions: np.ndarray  # (N,) where the series of `past` stand in the whole panel
 
     def truth(self) -> np.ndarray:
         """float64 (N, H), units: what was sold in the window, nan where it is not known; rows as in `past.series`."""
-        keys = [ITEM, LOCATION]
-        whole = self._whole
-        chosen = whole.series.with_row_index(SERIES).join(self.past.series.select(keys), on=keys, how="semi")[SERIES].sort()
-        # Only the periods after the window's cutoff are laid out: years of history for a million series would not fit.
-        later = whole.select(chosen.to_numpy()).dense(context=whole.cutoff - self.past.cutoff, covariates=())
-        return later.sales[:, : self.horizon]
+        at = self._positions
+        # First the run that holds them all, which is no copy: a slice of a million series must not cost a pass over all of them.
+        # And only the periods after the window's cutoff are laid out: their years of history would not fit.
+        whole = self._whole.select(slice(int(at[0]), int(at[-1]) + 1)).select(at - at[0])
+        return whole.dense(context=whole.cutoff - self.past.cutoff, covariates=()).sales[:, : self.horizon]
 
     def select(self, which: np.ndarray | Sequence[int] | slice) -> "Window":
         """The window of some series, by rising positions in `past.series`."""
-        return replace(self, past=self.past.select(which))
+        return replace(self, past=self.past.select(which), _positions=self._positions[which])
 
 
 def windows(panel: SalesPanel, *, horizon: int, count: int = 1) -> Iterator[Window]:
@@ -88,7 +88,9 @@ def windows(panel: SalesPanel, *, horizon: int, count: int = 1) -> Iterator[Wind
         raise SettingsError(f"{count} windows of {horizon} {panel.frequency.noun}s need more than {horizon * count} periods "
                             f"of history; there are {length}.")
     for k in range(count, 0, -1):
-        yield Window(_with_gaps_given(cut(panel, panel.cutoff - horizon * k), horizon), horizon, panel)
+        past = cut(panel, panel.cutoff - horizon * k)
+        begun = np.flatnonzero(panel.series["start"].to_numpy() <= past.cutoff)
+        yield Window(_with_gaps_given(past, horizon), horizon, panel, begun)
 
 
 def _with_gaps_given(past: SalesPanel, horizon: int) -> SalesPanel:
