@@ -11,6 +11,7 @@
 An error says what is wrong with the value, where, and what to do next. `exit_code` is what the command line ends with.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -83,6 +84,18 @@ def shorten(text: object, limit: int = 80) -> str:
     text = str(text)
     text = text if len(text) <= limit else text[: limit - 3] + "..."
     return printable(text).replace("\n", " ")
+
+
+def masked(address: str) -> str:
+    """A database address without its password, for messages, logs and manifests; any other text as it is.
+
+    >>> masked("postgresql://ann:secret@host/shop?password=secret&sslmode=require")
+    'postgresql://ann:***@host/shop?password=***&sslmode=require'
+    """
+    if "://" not in address:
+        return address
+    hidden = re.sub(r"(://[^:/?#@]*):.*@", r"\1:***@", address)
+    return re.sub(r"(?i)((?:password|passfile|sslpassword)=)[^&\s]*", r"\1***", hidden)
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from shelfcast.errors import SettingsError, UnknownNameError, shorten
+from shelfcast.errors import SettingsError, UnknownNameError, masked, shorten
 from shelfcast.forecast import check_levels
 from shelfcast.names import LEVELS, ROLES
 from shelfcast.periods import Frequency, parse_day
@@ -128,7 +128,7 @@ def to_toml(settings: SalesSettings) -> str:
     """Settings as TOML, resolved: what ran can be read and run again. In-memory frames are named by their type."""
     lines = []
     for spec in fields(settings):
-        value = getattr(settings, spec.name)
+        value = _source(settings.sales) if spec.name == "sales" else getattr(settings, spec.name)
         if value is None or value == () or value == {}:
             continue
         lines.append(f"{spec.name} = {_toml(value)}")
@@ -138,7 +138,13 @@ def to_toml(settings: SalesSettings) -> str:
 def as_json(settings: SalesSettings) -> dict[str, Any]:
     """Settings as plain values for a manifest."""
     shallow = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    shallow["sales"] = _source(settings.sales)
     return json.loads(json.dumps(shallow, default=_plain))
+
+
+def _source(sales: Any) -> Any:
+    """Where sales come from, without a password: run folders are handed around."""
+    return masked(sales) if isinstance(sales, str) else sales
 
 
 def _plain(value: Any) -> Any:

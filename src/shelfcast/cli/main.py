@@ -12,7 +12,7 @@ import traceback
 from types import FrameType
 
 from shelfcast.cli.parser import UsageError, build, refuse_unknown
-from shelfcast.errors import ShelfcastError, printable
+from shelfcast.errors import ShelfcastError, masked, printable
 
 OK, USAGE, BUG, INTERRUPTED = 0, 2, 70, 130
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         where = f"shelfcast {shelfcast.__version__}, Python {platform.python_version()}, {platform.system()}"
         return _say(BUG, f"This is a bug in shelfcast, not a mistake of yours. Please report it with the lines above, the versions "
-                         f"({where}) and the command: shelfcast {' '.join(sys.argv[1:])}", *told, error)
+                         f"({where}) and the command: shelfcast {' '.join(map(masked, sys.argv[1:]))}", *told, error)
     finally:
         signal.signal(signal.SIGTERM, previous)
 

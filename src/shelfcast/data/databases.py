@@ -1,14 +1,17 @@
-"""Tables from PostgreSQL and SQLite, by ADBC: columns all the way, no loop over rows."""
+"""Tables from PostgreSQL and SQLite, by ADBC: columns all the way, no loop over rows.
+
+Nothing is ever written: SQLite files are opened read-only, PostgreSQL is asked within a transaction that is read-only.
+"""
 
 import re
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import polars as pl
 
 from shelfcast.data.spool import new_copy
-from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, shorten
+from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, masked, shorten
 
 _SCHEMES: Final = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
 
@@ -16,16 +19,6 @@ _SCHEMES: Final = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite
 def is_address(text: str) -> bool:
     """Whether a source is a database address."""
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text))
-
-
-def masked(address: str) -> str:
-    """The address without its password, for messages and logs.
-
-    >>> masked("postgresql://ann:secret@host/shop?password=secret&sslmode=require")
-    'postgresql://ann:***@host/shop?password=***&sslmode=require'
-    """
-    hidden = re.sub(r"(://[^:/?#@]*):.*@", r"\1:***@", address)
-    return re.sub(r"(?i)((?:password|passfile|sslpassword)=)[^&\s]*", r"\1***", hidden)
 
 
 def open_database(address: str, query: str | None) -> tuple[pl.LazyFrame, str]:
@@ -39,15 +32,16 @@ def open_database(address: str, query: str | None) -> tuple[pl.LazyFrame, str]:
     name = masked(address)
     scheme = address.partition("://")[0].lower()
     if scheme not in _SCHEMES:
-        raise SourceError(f"{shorten(name)} cannot be read. Known addresses: postgresql://user@host/database and sqlite:///file.db; "
-                          f"download files first.")
+        raise SourceError(f"{shorten(name)} cannot be read. Known addresses: postgresql://user@host/database and "
+                          f"sqlite:///file.db. Download files first.")
     if not query or not query.strip():
         raise SettingsError(f"A database address needs a query: {name} --query 'SELECT * FROM sales'")
     statement = query if re.search(r"\s", query.strip()) else f"SELECT * FROM {_quoted(query.strip())}"
-    connect, target = _driver(_SCHEMES[scheme], address)
+    kind = _SCHEMES[scheme]
+    connect, target = _driver(kind, address)
     try:
-        return _fetch(connect, target, statement, name), name
-    except (DataError, SourceError):
+        return _fetch(connect, target, statement, name, first="SET TRANSACTION READ ONLY" if kind == "postgresql" else None), name
+    except (DataError, SettingsError, SourceError):
         raise
     except Exception as error:  # the drivers' errors share no base with ours; the message is what helps
         raise SourceError(f"{name} could not be queried: {_without_secret(str(error), address)}") from None
@@ -72,24 +66,49 @@ def _driver(kind: str, address: str) -> tuple[Any, str]:
     path = path[1:] if path.startswith("/") else path  # sqlite:///relative, sqlite:////absolute
     if path == ":memory:" or not Path(path).is_file():
         raise SourceError(f"There is no database file {shorten(path)!r}. Write sqlite:///relative.db or sqlite:////absolute.db")
-    return sqlite.connect, path
+    return sqlite.connect, f"file:{quote(path)}?mode=ro"
 
 
-def _fetch(connect: Any, target: str, statement: str, name: str) -> pl.LazyFrame:
+def _fetch(connect: Any, target: str, statement: str, name: str, *, first: str | None) -> pl.LazyFrame:
     """Batches of the result into one temporary Parquet file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     copy = new_copy(".parquet")
     with connect(target) as connection, connection.cursor() as cursor:
+        if first is not None:
+            cursor.execute(first)
         cursor.execute(statement)
         reader = cursor.fetch_record_batch()
         repeated = sorted({c for c in reader.schema.names if reader.schema.names.count(c) > 1})
         if repeated:
             raise DataError(f"The query to {name} gives the column {', '.join(map(shorten, repeated[:5]))} twice. Name each once.")
-        with pq.ParquetWriter(copy, reader.schema, compression="zstd") as writer:
+        if not reader.schema.names:
+            raise SettingsError(f"The query to {name} gives no columns. Only queries that read are meant: SELECT ...")
+        schema = pa.schema([(field.name, _plain(field.type)) for field in reader.schema])
+        with pq.ParquetWriter(copy, schema, compression="zstd") as writer:
             for batch in reader:
-                writer.write_batch(batch)
+                columns = [_storage(column).cast(kind) for column, kind in zip(batch.columns, schema.types, strict=True)]
+                writer.write_batch(pa.record_batch(columns, schema=schema))
     return pl.scan_parquet(copy, hive_partitioning=False)
+
+
+def _plain(kind: Any) -> Any:
+    """The Arrow type that a column is kept in.
+
+    The PostgreSQL driver hands over types that Arrow lacks as texts with a label; NUMERIC, the usual type of quantities and money,
+    is one of them.
+    """
+    import pyarrow as pa
+
+    if not isinstance(kind, pa.BaseExtensionType):
+        return kind
+    return pa.float64() if getattr(kind, "type_name", "") == "numeric" else kind.storage_type
+
+
+def _storage(column: Any) -> Any:
+    """The values of an Arrow array without the label of their type."""
+    return getattr(column, "storage", column)
 
 
 def _without_secret(message: str, address: str) -> str:

@@ -23,7 +23,7 @@ from typing import Any, Final
 import polars as pl
 
 import shelfcast
-from shelfcast.errors import WeightsError
+from shelfcast.errors import WeightsError, masked
 
 MANIFEST: Final = "manifest.json"
 FORECAST: Final = "forecast.parquet"
@@ -70,7 +70,8 @@ class Manifest:
     def write(self, folder: Path, *, settings: Mapping[str, Any]) -> None:
         """Write `manifest.json` into a folder."""
         content = {
-            "shelfcast": shelfcast.__version__, "made": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv,
+            "shelfcast": shelfcast.__version__, "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": [masked(a) for a in sys.argv],
             "python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count(),
             "packages": installed(CORE), **vars(self), "settings": dict(settings),
         }
