@@ -19,6 +19,7 @@ from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LATITUDE, LOCATION, LON
 from shelfcast.periods import Frequency
 
 _MEASURED: Final = (PRICE, PROMO, STOCK, AVAILABLE)
+_SAMPLE: Final = 50_000  # lines of the sales in which the keys of another table are looked for first
 
 
 @dataclass
@@ -46,6 +47,7 @@ class _Side:
     schema: Mapping[str, pl.DataType]
     roles: Mapping[str, str]
     told: tuple[str, ...]
+    narrowed: bool  # holds the keys of the sales alone
 
 
 def find_covariates(sources: Sequence[Source], *, declared: Mapping[str, Kind], found: Mapping[str, str],
@@ -74,10 +76,12 @@ def find_covariates(sources: Sequence[Source], *, declared: Mapping[str, Kind], 
         wanted = _wanted(side, declared, found, out)
         axes = [r for r in (*KEYS, DATE) if r in side.roles and (r == DATE or r in keys)]
         if not axes:
-            raise DataError(f"{side.table.name} has none of the columns item, location and date, so it cannot be joined with the sales. "
-                            f"Its columns: {', '.join(shorten(c, 30) for c in list(side.schema)[:12])}.")
+            raise DataError(f"{side.table.name} has none of the columns item, location, date, so it cannot be joined with the "
+                            f"sales. Its columns: {', '.join(shorten(c, 30) for c in list(side.schema)[:12])}.")
         if not wanted:
             free = [c for c in side.schema if c not in side.roles.values()]
+            if not free:
+                raise DataError(f"{side.table.name} has keys alone ({', '.join(axes)}), and no column that could be a covariate.")
             out.told.append(f"Nothing of {side.table.name} is used. To use a column, name it with --known or --past: "
                             f"{', '.join(shorten(c, 30) for c in free[:12])}.")
             continue
@@ -85,15 +89,31 @@ def find_covariates(sources: Sequence[Source], *, declared: Mapping[str, Kind], 
         purposes |= {n: (c, "number" if n in _MEASURED else "value") for n, c in wanted.items()}
         typed = typed_columns(side.frame, purposes, untyped=side.table.untyped, styles=given.styles, texts=False)
         frame = like_keys(side.frame.select(typed.columns), keys, [a for a in axes if a != DATE])
+        if not side.narrowed:
+            _must_meet(frame, lines, [a for a in axes if a != DATE], side.table.name)
         tables.append(Covariates(frame, side.table.name))
-        out.told += [*side.told, *typed.told,
-                     f"Covariates of {side.table.name}, joined by {' and '.join(axes)}: {', '.join(shorten(n, 30) for n in wanted)}."]
+        listed = ", ".join(shorten(n, 30) for n in wanted)
+        out.told += [*side.told, *typed.told, f"Covariates of {side.table.name}, joined by {' and '.join(axes)}: {listed}."]
     for name in declared:
         if name not in found and name not in out.called:
             where = f"Looked in {' and '.join(looked[:5])}."
             raise UnknownNameError("covariate", name, every, advice=where)
     out.tables = tuple(tables)
     return out
+
+
+def _must_meet(frame: pl.LazyFrame, lines: pl.LazyFrame, keys: Sequence[str], name: str) -> None:
+    """A table whose items or places are none of the sales' was meant for other sales, or names them otherwise."""
+    for key in keys:
+        theirs = frame.select(key).drop_nulls().unique()
+        for ours in (lines.select(key).head(_SAMPLE), lines.select(key)):  # a beginning is enough where they meet
+            if theirs.join(ours.unique(), on=key, how="semi").head(1).collect(engine="streaming").height:
+                break
+        else:
+            has, have = (", ".join(shorten(v, 20) for v in f.select(key).drop_nulls().head(3).collect()[key]) or "none"
+                         for f in (frame, lines))
+            raise DataError(f"No {key} of {name} is in the sales: it has {has}, the sales have {have}. "
+                            f"Name them alike, or name its {key} column: --columns {key}=...")
 
 
 def _wanted(side: _Side, declared: Mapping[str, Kind], found: Mapping[str, str], out: Beside) -> dict[str, str]:
@@ -117,23 +137,24 @@ def _wanted(side: _Side, declared: Mapping[str, Kind], found: Mapping[str, str],
     return wanted
 
 
-def find_static(source: Source | None, *, sales_columns: Mapping[str, str], given: Given,
-                keys: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[str]]:
+def find_static(source: Source | None, *, sales_columns: Mapping[str, str], given: Given, keys: Mapping[str, pl.DataType],
+                lines: pl.LazyFrame) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[str]]:
     """Attributes: the items' table, the places' table, sentences."""
     if source is None:
         return None, None, []
     side = _open_side(source, sales_columns, given, None, KEYS)
     there = [k for k in KEYS if k in side.roles and k in keys]
     if not there:
-        raise DataError(f"{side.table.name} has no column of items or locations as in the sales, so its attributes belong to nothing. "
-                        f"Its columns: {', '.join(shorten(c, 30) for c in list(side.schema)[:12])}.")
+        raise DataError(f"{side.table.name} has no column of items or locations as in the sales, so its attributes belong to "
+                        f"nothing. Its columns: {', '.join(shorten(c, 30) for c in list(side.schema)[:12])}.")
     if len(there) == 2:
         single = [k for k in there if side.frame.select(pl.col(side.roles[k]).is_duplicated().any()).collect().item() is False]
         if len(single) != 1:
-            raise DataError(f"{side.table.name} has both items and locations; attributes are of one or the other. Give two tables, or name "
-                            f"the columns as covariates.")
+            raise DataError(f"{side.table.name} has both items and locations; attributes are of one or the other. Give two tables, "
+                            f"or name the columns as covariates.")
         there = single
     frame, told = _attributes(side, there[0], keys, {})
+    _must_meet(frame.lazy(), lines, there, side.table.name)
     return (frame, None, told) if there[0] == ITEM else (None, frame, told)
 
 
@@ -153,7 +174,8 @@ def find_places(source: Source, others: pl.DataFrame | None, *, sales_columns: M
     return frame, told
 
 
-def _attributes(side: _Side, key: str, keys: Mapping[str, pl.DataType], numbers: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
+def _attributes(side: _Side, key: str, keys: Mapping[str, pl.DataType],
+                numbers: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
     """All columns of a table by its key, each key once."""
     used = {side.roles[key], *numbers.values()}
     rest = [c for c in side.schema if c not in used and not c.startswith("__index_level_") and not side.schema[c].is_nested()]
@@ -172,9 +194,10 @@ def _attributes(side: _Side, key: str, keys: Mapping[str, pl.DataType], numbers:
     repeated = frame.filter(pl.col(key).is_duplicated())[key]
     if len(repeated):
         first = ", ".join(shorten(k, 30) for k in repeated.unique(maintain_order=True)[:5])
-        raise DataError(f"{side.table.name} has more than one row for the {key} {first} ({repeated.n_unique():,} in all). Keep one row "
-                        f"for each.")
-    told.append(f"Attributes of {frame.height:,} {key}s from {side.table.name}: {', '.join(shorten(c, 30) for c in frame.columns[1:13])}.")
+        raise DataError(f"{side.table.name} has more than one row for the {key} {first} ({repeated.n_unique():,} in all). "
+                        f"Keep one row for each.")
+    listed = ", ".join(shorten(c, 30) for c in frame.columns[1:13])
+    told.append(f"Attributes of {frame.height:,} {key}s from {side.table.name}: {listed}.")
     if clash:
         told.append(f"Not used of {side.table.name}: {', '.join(clash)}, names that mean something else here.")
     return frame, told
@@ -197,8 +220,9 @@ def _open_side(source: Source, sales_columns: Mapping[str, str], given: Given, f
         for column in (given.columns.get(role), None if dialect and role in dialect.roles else sales_columns.get(role)):
             if column is not None and column.lower() in low and low[column.lower()] not in named.values():
                 named.setdefault(role, low[column.lower()])
-    found = recognise_roles(schema, given=named, dialect=dialect, source=table.name, roles=roles)
-    return _Side(table, frame, schema, {r: c for r, c in found.columns.items() if r != SALES}, (*table.told, *found.told))
+    found = recognise_roles(schema, given=named, dialect=dialect, source=table.name, roles=roles, weak_names=False)
+    narrowed = dialect is not None and dialect.adapt is not None and lines is not None
+    return _Side(table, frame, schema, {r: c for r, c in found.columns.items() if r != SALES}, (*table.told, *found.told), narrowed)
 
 
 def _narrowed(frame: pl.LazyFrame, dialect: Dialect, lines: pl.LazyFrame) -> pl.LazyFrame:

@@ -44,51 +44,71 @@ COMPANIONS: Final = (m5.PRICES, m5.CALENDAR, walmart.FEATURES, walmart.STORES, r
 _COMMON: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     ITEM: (
         ("item",),
-        ("itemid", "itemnbr", "itemno", "itemnr", "itemnumber", "itemcode", "sku", "skuid", "skucode", "product", "productid", "productcode",
-         "productno", "productsku", "article", "articleid", "articleno", "articlenumber", "artikel", "artikelnummer", "artikelnr",
-         "artnr", "upc", "ean", "gtin", "stockcode", "material", "materialnumber", "plu", "barcode", "produkt", "produktnummer",
-         "商品", "商品编号", "商品编码", "商品代码", "商品id", "产品", "产品编号", "产品编码", "货号", "物料", "物料编码", "品号", "品项"),
-        ("itemname", "productname", "itemdescription", "productdescription", "artikelname", "bezeichnung", "artikelbezeichnung",
+        ("itemid", "itemnbr", "itemno", "itemnr", "itemnumber", "itemcode", "sku", "skuid", "skucode", "product",
+         "productid", "productcode",
+         "productno", "productsku", "article", "articleid", "articleno", "articlenumber", "artikel",
+         "artikelnummer", "artikelnr",
+         "artnr", "upc", "ean", "gtin", "stockcode", "material", "materialnumber", "plu", "barcode", "produkt",
+         "produktnummer",
+         "商品", "商品编号", "商品编码", "商品代码", "商品id", "产品", "产品编号", "产品编码", "货号", "物料",
+         "物料编码", "品号", "品项"),
+        ("itemname", "productname", "itemdescription", "productdescription", "artikelname", "bezeichnung",
+         "artikelbezeichnung",
          "商品名称", "产品名称", "品名"),
         ("family", "dept", "department", "category", "warengruppe", "类别", "品类"),
     ),
     LOCATION: (
         ("location",),
-        ("store", "storeid", "storenbr", "storeno", "storenr", "storenumber", "storecode", "shop", "shopid", "shopcode", "locationid",
-         "locationcode", "outlet", "outletid", "branch", "branchid", "site", "siteid", "warehouse", "warehouseid", "plant",
+        ("store", "storeid", "storenbr", "storeno", "storenr", "storenumber", "storecode", "shop", "shopid",
+         "shopcode", "locationid",
+         "locationcode", "outlet", "outletid", "branch", "branchid", "site", "siteid", "warehouse",
+         "warehouseid", "plant",
          "filiale", "filialnr", "filialnummer", "filialid", "markt", "marktid", "marktnr", "laden", "standort", "lager",
          "门店", "门店编号", "门店编码", "门店代码", "门店id", "店铺", "店铺编号", "店铺id", "商店", "店号", "仓库", "网点"),
         ("storename", "shopname", "locationname", "filialname", "门店名称", "店铺名称"),
     ),
     DATE: (
         ("date", "ds"),
-        ("timestamp", "datetime", "day", "saledate", "salesdate", "orderdate", "transactiondate", "invoicedate", "businessdate",
+        ("timestamp", "datetime", "day", "saledate", "salesdate", "orderdate", "transactiondate",
+         "invoicedate", "businessdate",
          "postingdate", "receiptdate", "datum", "verkaufsdatum", "buchungsdatum", "belegdatum", "rechnungsdatum", "tag",
          "日期", "销售日期", "交易日期", "订单日期", "营业日期", "时间"),
-        ("week", "weekstart", "weekstarting", "weekbeginning", "weekending", "weekend", "weekdate", "month", "monthstart", "period",
+        ("week", "weekstart", "weekstarting", "weekbeginning", "weekending", "weekend", "weekdate", "month",
+         "monthstart", "period",
          "time", "yearweek", "yearmonth", "woche", "kalenderwoche", "monat", "周", "月份", "年月"),
     ),
     SALES: (
-        ("sales", "units", "qty", "quantity", "unitsales", "salesunits", "unitssold", "quantitysold", "qtysold", "salesqty", "soldqty",
-         "salesquantity", "sold", "demand", "volume", "y", "target", "bottles", "pieces", "pcs", "itemcntday", "cnt", "menge",
-         "absatz", "absatzmenge", "verkaufsmenge", "verkaufteeinheiten", "verkauf", "verkäufe", "stück", "stueck", "stückzahl", "anzahl",
+        ("sales", "units", "qty", "quantity", "unitsales", "salesunits", "unitssold", "quantitysold", "qtysold",
+         "salesqty", "soldqty",
+         "salesquantity", "sold", "demand", "volume", "y", "target", "bottles", "pieces", "pcs", "itemcntday",
+         "cnt", "menge",
+         "absatz", "absatzmenge", "verkaufsmenge", "verkaufteeinheiten", "verkauf", "verkäufe", "stück", "stueck",
+         "stückzahl", "anzahl",
          "销量", "销售量", "数量", "销售数量", "件数", "销售件数"),
-        ("revenue", "turnover", "amount", "salesamount", "netsales", "grosssales", "totalsales", "weeklysales", "dailysales",
-         "salesvalue", "dollars", "umsatz", "erlös", "erloes", "nettoumsatz", "bruttoumsatz", "销售额", "销售金额", "金额", "营业额"),
+        ("revenue", "turnover", "amount", "salesamount", "netsales", "grosssales", "totalsales", "weeklysales",
+         "dailysales",
+         "salesvalue", "dollars", "umsatz", "erlös", "erloes", "nettoumsatz", "bruttoumsatz", "销售额", "销售金额",
+         "金额", "营业额"),
     ),
-    PRICE: (("price", "sellprice", "unitprice", "sellingprice", "retailprice", "salesprice", "avgprice", "averageprice", "itemprice",
+    PRICE: (("price", "sellprice", "unitprice", "sellingprice", "retailprice", "salesprice", "avgprice",
+                 "averageprice", "itemprice",
              "preis", "verkaufspreis", "vkpreis", "einzelpreis", "stückpreis", "单价", "价格", "售价", "销售单价", "零售价"),),
-    PROMO: (("promo", "promotion", "onpromotion", "onpromo", "ispromo", "ispromotion", "promoflag", "promotionflag", "aktion",
+    PROMO: (("promo", "promotion", "onpromotion", "onpromo", "ispromo", "ispromotion", "promoflag",
+                 "promotionflag", "aktion",
              "werbung", "促销", "是否促销", "活动"),),
-    STOCK: (("stock", "inventory", "inventorylevel", "onhand", "stockonhand", "soh", "closingstock", "stocklevel", "bestand",
+    STOCK: (("stock", "inventory", "inventorylevel", "onhand", "stockonhand", "soh", "closingstock",
+                 "stocklevel", "bestand",
              "lagerbestand", "endbestand", "库存", "库存量", "期末库存", "现存量"),),
-    AVAILABLE: (("available", "availability", "instock", "isavailable", "verfügbar", "verfuegbar", "verfügbarkeit", "有货", "是否有货"),),
+    AVAILABLE: (("available", "availability", "instock", "isavailable", "verfügbar", "verfuegbar",
+                 "verfügbarkeit", "有货", "是否有货"),),
     LATITUDE: (("latitude", "lat", "geolat", "breitengrad", "breite", "纬度"), ("y", "ycoord", "ycoordinate")),
     LONGITUDE: (("longitude", "lon", "lng", "long", "geolon", "geolng", "längengrad", "laengengrad", "länge", "经度"),
                 ("x", "xcoord", "xcoordinate")),
 }
-_INVOICE: Final = ("invoiceno", "invoicenumber", "invoiceid", "invoice", "orderid", "orderno", "ordernumber", "receiptid", "receiptno",
-                   "receipt", "basketid", "ticketid", "ticketno", "transactionid", "billno", "bonnr", "bonnummer", "belegnummer",
+_INVOICE: Final = ("invoiceno", "invoicenumber", "invoiceid", "invoice", "orderid", "orderno", "ordernumber",
+             "receiptid", "receiptno",
+                   "receipt", "basketid", "ticketid", "ticketno", "transactionid", "billno", "bonnr",
+                   "bonnummer", "belegnummer",
                    "rechnungsnummer", "订单号", "订单编号", "小票号", "单号", "流水号")
 _OPTIONAL: Final = (PRICE, PROMO, STOCK, AVAILABLE)
 _STYLES: Final = ("dmy", "mdy", "ymd", "comma", "point")
@@ -162,7 +182,7 @@ def recognise_dialect(columns: Iterable[str], among: Sequence[Dialect] = KNOWN) 
 
 
 def recognise_roles(schema: Mapping[str, pl.DataType], *, given: Mapping[str, str], dialect: Dialect | None, source: str,
-                    roles: Sequence[str] = ROLES, required: Sequence[str] = ()) -> Recognised:
+                    roles: Sequence[str] = ROLES, required: Sequence[str] = (), weak_names: bool = True) -> Recognised:
     """Give each role a column: the user's, the dialect's, or the one with a common name.
 
     Parameters
@@ -171,6 +191,7 @@ def recognise_roles(schema: Mapping[str, pl.DataType], *, given: Mapping[str, st
     given : {role: column}, from the user
     roles : those to look for
     required : those which must be found
+    weak_names : a family, department or category may be the item
 
     Raises
     ------
@@ -190,7 +211,7 @@ def recognise_roles(schema: Mapping[str, pl.DataType], *, given: Mapping[str, st
     for role in roles:
         if role in chosen or (dialect is not None and role in (ITEM, LOCATION) and role not in required):
             continue
-        found = _candidates(role, schema, taken={*chosen.values(), *by_name.values()})
+        found = _candidates(role, schema, taken={*chosen.values(), *by_name.values()}, weak_names=weak_names)
         if len(found) == 1:
             by_name[role] = found[0]
         elif found and role in _OPTIONAL:
@@ -198,12 +219,17 @@ def recognise_roles(schema: Mapping[str, pl.DataType], *, given: Mapping[str, st
                         f"To use one: --columns {role}={found[0]}")
         elif found:
             flags = " or ".join(f"--columns {role}={shorten(c)}" for c in found[:4])
-            raise DataError(f"{len(found)} columns of {source} could be the {role}: {', '.join(map(shorten, found[:8]))}. Say which: {flags}")
+            listed = ", ".join(map(shorten, found[:8]))
+            raise DataError(f"{len(found)} columns of {source} could be the {role}: {listed}. Say which: {flags}")
     chosen |= by_name
     if by_name:
         told.append(f"By their names, in {source}: {_listed(by_name)}.")
     for role in required:
         if role not in chosen:
+            unfit = next((c for names in _COMMON[role] for c in schema if _key(c) in names and not _may_be(role, schema[c])), None)
+            if unfit is not None:
+                raise DataError(f"The column {shorten(unfit)!r} of {source} holds values of type {schema[unfit]}, which cannot be "
+                                f"the {role}. Name another: --columns {role}=...")
             listed = ", ".join(shorten(c, 30) for c in list(schema)[:12])
             raise DataError(f"No column of {source} looks like the {role}. Its columns: {listed}"
                             f"{' ...' if len(schema) > 12 else ''}. Name it: --columns {role}=...")
@@ -224,9 +250,11 @@ def _key(name: str) -> str:
     return re.sub(r"[\s_\-./#]+", "", unicodedata.normalize("NFKC", name).lower())
 
 
-def _candidates(role: str, schema: Mapping[str, pl.DataType], taken: set[str]) -> list[str]:
+def _candidates(role: str, schema: Mapping[str, pl.DataType], taken: set[str], weak_names: bool) -> list[str]:
     """Columns with the best common names for a role."""
     for names in _COMMON[role]:
+        if weak_names is False and names is _COMMON[ITEM][-1]:
+            continue
         found = [c for c, t in schema.items() if c not in taken and _key(c) in names and _may_be(role, t)]
         if found:
             return found

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -43,12 +45,15 @@ def find_files(text: str) -> Found:
         if os.path.islink(path):
             raise SourceError(f"{text!r} is a link to a file that does not exist, or to itself.")
     except OSError as error:
-        if not isinstance(error, SourceError):
-            raise SourceError(f"{shorten(text)!r} cannot be opened: {error.strerror}.") from error
-        raise
+        if isinstance(error, SourceError):
+            raise
+        if not any(c in text for c in "*?"):
+            raise SourceError(f"{shorten(text, 200)!r} cannot be opened: {error.strerror}.") from error
     if not any(c in text for c in "*?["):
         raise SourceError(_no_such_file(path))
-    files = _limited((p for p in _expand(path) if p.is_file()), text)
+    files = _limited((p for p in _expand(path) if _is(p, "file")), text)
+    if not files and not any(c in text for c in "*?"):  # a bracket in a name
+        raise SourceError(_no_such_file(path))
     if not files:
         raise SourceError(f"No file matches {shorten(text)!r}. Is the folder right? Put the pattern in quotes.")
     return Found(files, hive=all("=" in f.parent.name for f in files))
@@ -57,12 +62,11 @@ def find_files(text: str) -> Found:
 def _no_such_file(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
-        return f"There is no file {shorten(path)!r}: the folder {shorten(parent)!r} does not exist."
-    from difflib import get_close_matches
-    names = [e.name for e, _ in zip(os.scandir(parent), range(2_000), strict=False)]
+        return f"There is no file {shorten(path, 300)!r}: the folder {shorten(parent, 300)!r} does not exist."
+    names = [e.name for e in islice(os.scandir(parent), 2_000)]
     near = get_close_matches(path.name, names, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
-    return f"There is no file {shorten(path)!r}.{guess}"
+    return f"There is no file {shorten(path, 300)!r}.{guess}"
 
 
 def _folder(path: Path) -> Found:
@@ -111,14 +115,23 @@ def _match(base: Path, parts: tuple[str, ...], visited: list[int], text: str) ->
     if head == "**":
         yield from _match(base, rest, visited, text)
         for child in _children(base, visited, text):
-            if child.is_dir() and not child.is_symlink() and not child.name.startswith("."):
+            if not child.name.startswith(".") and not child.is_symlink() and _is(child, "folder"):
                 yield from _match(child, parts, visited, text)
     elif any(c in head for c in "*?["):
         for child in _children(base, visited, text):
-            if fnmatchcase(child.name, head) and (head.startswith(".") or not child.name.startswith(".")) and (not rest or child.is_dir()):
+            hidden = child.name.startswith(".") and not head.startswith(".")
+            if not hidden and fnmatchcase(child.name, head) and (not rest or _is(child, "folder")):
                 yield from _match(child, rest, visited, text)
-    elif (base / head).exists():
+    elif _is(base / head, "there"):
         yield from _match(base / head, rest, visited, text)
+
+
+def _is(path: Path, what: str) -> bool:
+    """Whether a path is a file, a folder, or there at all; what may not be looked at is not."""
+    try:
+        return path.is_file() if what == "file" else path.is_dir() if what == "folder" else path.exists()
+    except OSError:
+        return False
 
 
 def _children(folder: Path, visited: list[int], text: str) -> Iterator[Path]:
@@ -130,6 +143,8 @@ def _children(folder: Path, visited: list[int], text: str) -> Iterator[Path]:
                 visited[0] += 1
                 if visited[0] > MOST_VISITED:
                     raise SourceError(f"{shorten(text)!r} looks at more than {MOST_VISITED:,} names. Name a smaller folder.")
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except SourceError:
+        raise
+    except OSError:  # a folder that may not be looked into, or is gone
         return
     yield from (folder / n for n in sorted(names))

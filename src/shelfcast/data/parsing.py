@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Final, Literal
 
 import polars as pl
@@ -20,18 +21,26 @@ Order = Literal["dmy", "mdy", "ymd"]
 MOST_DAYS: Final = 100_000  # distinct texts of a date column; 270 years of days
 _SAMPLE: Final = 50_000  # texts looked at for the decimal mark
 
-MISSING: Final = ("", "na", "n/a", "#n/a", "null", "none", "nan", "nat", "-", "--", "?", ".", "#value!", "#ref!", "#div/0!", "無", "无")
+MISSING: Final = ("", "na", "n/a", "#n/a", "null", "none", "nan", "nat", "-", "--", "?", ".", "#value!",
+                  "#ref!", "#div/0!", "無", "无")
 """Texts, in lower case, that say `nothing is known` in a column of dates or numbers."""
 
 _MONTHS: Final = {
     **{m: i for i, names in enumerate((
         "jan january januar janvier enero gennaio", "feb february februar février fevrier febrero febbraio",
-        "mar march märz maerz mrz mars marzo", "apr april avril abril aprile", "may mai mayo maggio", "jun june juni juin junio giugno",
+        "mar march märz maerz mrz mars marzo", "apr april avril abril aprile", "may mai mayo maggio",
+        "jun june juni juin junio giugno",
         "jul july juli juillet julio luglio", "aug august août aout agosto", "sep sept september septembre septiembre settembre",
         "oct october okt oktober octobre octubre ottobre", "nov november novembre noviembre",
         "dec december dez dezember décembre decembre dic diciembre dicembre"), start=1) for m in names.split()},
 }
 _TIME: Final = r"(?:[T ]+|日\s*)(\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp]\.?[Mm]\.?)?)\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?\s*$"
+
+_COMMA_IS_DECIMAL: Final = (
+    r"[-+]?\d*,(\d{1,2}|\d{4,})", r"[-+]?0,\d+", r"[-+]?\d{4,},\d+", r"[-+]?\d{1,3}([.' ]\d{3})+,\d*",
+    r"[-+]?\d{1,3}(\.\d{3}){2,}",
+)
+_COMMA_IS_THOUSAND: Final = (r"[-+]?\d{1,3}([,' ]\d{3})+\.\d*", r"[-+]?\d{1,3}(,\d{3}){2,}")
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,8 @@ def parse_day_text(text: str, order: Order | None) -> date | None:
     """
     text = text.strip()
     try:
-        if m := re.fullmatch(r"(\d{4})([-/. ])(\d{1,2})\2(\d{1,2})\.?", text) or re.fullmatch(r"(\d{4})(年)\s*(\d{1,2})月\s*(\d{1,2})日?", text):
+        if (m := re.fullmatch(r"(\d{4})([-/. ])(\d{1,2})\2(\d{1,2})\.?", text)
+                or re.fullmatch(r"(\d{4})(年)\s*(\d{1,2})月\s*(\d{1,2})日?", text)):
             return date(int(m[1]), int(m[3]), int(m[4]))
         if m := re.fullmatch(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4}|\d{2})", text):
             first, second, year = int(m[1]), int(m[3]), _year(m[4])
@@ -193,7 +203,7 @@ def _order(days: Sequence[str], column: str, given: Order | None) -> tuple[Order
 def _unevenness(days: Iterable[date | None]) -> float:
     """Longest gap over shortest gap of the sorted distinct days; months count as even."""
     numbers = sorted({d.toordinal() for d in days if d is not None})
-    gaps = [b - a for a, b in zip(numbers, numbers[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(numbers)]
     if not gaps:
         return 1.0
     low = 28 if 28 <= min(gaps) <= 31 else min(gaps)
@@ -204,9 +214,14 @@ def _unevenness(days: Iterable[date | None]) -> float:
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def number_style(frame: pl.LazyFrame, columns: Sequence[str], *, decimal: Literal[".", ","] | None = None,
-                 hint: str = "") -> NumberStyle:
-    """Decide the decimal mark of text columns of numbers, pooled: one source is written in one way."""
+def number_style(frame: pl.LazyFrame, columns: Sequence[str], *, decimal: Literal[".", ","] | None = None) -> NumberStyle:
+    """Decide the decimal mark of text columns of numbers, pooled: one source is written in one way.
+
+    Raises
+    ------
+    DataError
+        If a comma may divide thousands and decimals alike.
+    """
     leftovers = pl.concat([frame.select(pl.col(c).alias("text")).filter(_leftover("text")) for c in columns])
     texts = leftovers.unique().head(_SAMPLE).collect(engine="streaming")["text"].to_list()
     odd = [t for t in (_core(t) for t in texts) if re.search(r"\d", t)]
@@ -214,17 +229,32 @@ def number_style(frame: pl.LazyFrame, columns: Sequence[str], *, decimal: Litera
         return NumberStyle(plain=not texts)
     if decimal is not None:
         return NumberStyle(decimal)
-    comma = sum(bool(re.fullmatch(r"[-+]?(\d{1,3}([.' ]\d{3})+|\d*),(\d{1,2}|\d{4,})|[-+]?0,\d+|[-+]?\d{1,3}([.' ]\d{3})+,\d*", t)) for t in odd)
-    comma += sum(bool(re.fullmatch(r"[-+]?\d{1,3}(\.\d{3}){2,}", t)) for t in odd)
-    point = sum(bool(re.fullmatch(r"[-+]?\d{1,3}([,' ]\d{3})+\.\d*|[-+]?\d{1,3}(,\d{3}){2,}", t)) for t in odd)
+    comma = sum(any(re.fullmatch(p, t) for p in _COMMA_IS_DECIMAL) for t in odd)
+    point = sum(any(re.fullmatch(p, t) for p in _COMMA_IS_THOUSAND) for t in odd)
     thousands = [t for t in odd if re.fullmatch(r"[-+]?\d{1,3},\d{3}", t)]
     if comma > point:
         return NumberStyle(",", told=(f"Numbers are written with a decimal comma (for example {_example(odd, ',')}).",))
     if point or not thousands:
         return NumberStyle(".")
-    name = hint or columns[0]
-    return NumberStyle(".", told=(f"Commas as in {thousands[0]} are read as thousands. If they are decimal commas, write "
-                                  f"--columns sales={name}:comma",))
+    change = f"--columns sales={columns[0]}:comma for decimals, --columns sales={columns[0]}:point for thousands"
+    small, large = _plain_sizes(frame, columns)
+    if large:
+        return NumberStyle(",", told=(f"Commas as in {thousands[0]} are read as decimal commas, for numbers above a thousand are "
+                                      f"written without one. To change that write {change}.",))
+    if small:
+        return NumberStyle(".", told=(f"Commas as in {thousands[0]} are read as thousands, for only numbers above a thousand have "
+                                      f"one. To change that write {change}.",))
+    raise DataError(f"The comma in numbers such as {thousands[0]} in {shorten(columns[0])!r} may divide thousands or decimals. "
+                    f"Say which: {change}.")
+
+
+def _plain_sizes(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[bool, bool]:
+    """Whether numbers without any comma are found below, and above, a thousand."""
+    plain = [pl.col(c).str.strip_chars().cast(pl.Float64, strict=False).abs() for c in columns]
+    small = pl.any_horizontal([(p < 1000).any() for p in plain])
+    large = pl.any_horizontal([(p >= 1000).any() for p in plain])
+    found = frame.select(small.alias("small"), large.alias("large")).collect(engine="streaming").row(0)
+    return bool(found[0]), bool(found[1])
 
 
 def parse_number(column: str, style: NumberStyle) -> pl.Expr:
@@ -233,9 +263,10 @@ def parse_number(column: str, style: NumberStyle) -> pl.Expr:
     if style.plain:
         return text.cast(pl.Float64, strict=False)
     # currency signs and codes, blanks of all kinds, apostrophes between thousands
-    core = text.str.replace_all(r"[\s\u00a0\u202f\u2009'’_]", "").str.replace(r"^([-+(]?)(?:[A-Z]{1,3}\$?|\p{Sc}|kr\.?|zł|Fr\.?)", "$1")
+    core = text.str.replace_all(r"[\s\u00a0\u202f\u2009'’_]", "")
+    core = core.str.replace(r"^([-+(]?)(?:[A-Z]{1,3}\$?|\p{Sc}|kr\.?|zł|Fr\.?)", "${1}")
     core = core.str.replace(r"(?:[A-Z]{3}|\p{Sc}|kr\.?|zł|元|円|,-)$", "")
-    core = core.str.replace(r"^\((.*)\)$", "-$1").str.replace(r"^([^-].*)-$", "-$1").str.replace("−", "-", literal=True)
+    core = core.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([^-].*)-$", "-${1}").str.replace("−", "-", literal=True)
     mark, group = (",", ".") if style.decimal == "," else (".", ",")
     m, g = re.escape(mark), re.escape(group)
     grouped = core.str.contains(rf"^[-+]?\d{{1,3}}({g}\d{{3}})+({m}\d*)?$")

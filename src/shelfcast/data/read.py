@@ -77,11 +77,13 @@ def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq
     """
     frequency = freq if isinstance(freq, Frequency) or freq is None else Frequency.parse(freq)
     declared = _declared(known, past)
+    table = open_table(source, query=query)
     try:
-        sales = _understand(open_table(source, query=query), columns, frequency)
-        return _lines(sales, declared, frequency, covariates, static, places)
+        return _lines(_understand(table, columns, frequency), declared, frequency, covariates, static, places)
     except pl.exceptions.PolarsError as error:
-        raise SourceError(f"The sales cannot be read through: {shorten(error, 300)}") from error
+        raise SourceError(f"{table.name} cannot be read: {shorten(error, 300)}") from error
+    except pl.exceptions.PanicException as error:
+        raise SourceError(f"{table.name} cannot be read: it is damaged ({shorten(error, 200)}).") from error
 
 
 def _declared(known: Sequence[str], past: Sequence[str]) -> dict[str, Kind]:
@@ -91,7 +93,7 @@ def _declared(known: Sequence[str], past: Sequence[str]) -> dict[str, Kind]:
     both = [n for n in known if n in set(past)]
     if both:
         raise SettingsError(f"The covariate {shorten(both[0])!r} is named both known and past. It is known if its future is given.")
-    return {**dict.fromkeys(known, "known"), **dict.fromkeys(past, "past")}  # type: ignore[dict-item]
+    return {**dict.fromkeys(known, "known"), **dict.fromkeys(past, "past")}
 
 
 def _understand(table: Table, columns: Mapping[str, str] | None, freq: Frequency | None) -> _Sales:
@@ -124,8 +126,8 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     frame = sales.frame.select(pl.col(_PLACE).alias(ROW), *typed.columns, *extra)
     final = frame.collect_schema()
     keys = {k: final[k] for k in KEYS if k in final}
-    beside = find_covariates(covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given, keys=keys,
-                             sales_name=sales.table.name, sales_names=list(sales.schema), freq=freq, lines=frame)
+    beside = find_covariates(covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given,
+                             keys=keys, sales_name=sales.table.name, sales_names=list(sales.schema), freq=freq, lines=frame)
     kinds: dict[str, Kind] = {}
     for name, kind in declared.items():
         kinds[beside.called.get(name) or in_sales[name]] = kind
@@ -133,13 +135,14 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
         kinds.setdefault(role, "past")
     shape, why = _shape(frame, sales)
     told = [*sales.told, *typed.told, *beside.told, why]
-    items, places_table, more = find_static(static, sales_columns=sales.columns, given=sales.given, keys=keys)
+    items, places_table, more = find_static(static, sales_columns=sales.columns, given=sales.given, keys=keys, lines=frame)
     told += more
     if places is not None:
         places_table, more = find_places(places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys)
         told += more
     used = {c for c, _ in wanted.values()}
-    left = tuple(c for c in sales.schema if c not in used and c in sales.table.frame.collect_schema())
+    written = set(sales.table.frame.collect_schema())
+    left = tuple(c for c in sales.schema if c not in used and c in written)
     if left:
         told.append(f"Not used: {', '.join(shorten(c, 30) for c in left[:12])}{' ...' if len(left) > 12 else ''}. "
                     f"To use one, name it with --known or --past.")
@@ -180,14 +183,14 @@ def _shape(frame: pl.LazyFrame, sales: _Sales) -> tuple[Literal["transactions", 
         return "series", "Each row is the sales of one item, location and period."
     invoice = invoice_column(sales.schema)
     if invoice is not None:
-        return "transactions", (f"Lines are transactions, for there is an invoice column ({shorten(invoice, 40)}): those of one item, "
-                                f"location and period are added up.")
+        return "transactions", (f"Lines are transactions, for there is an invoice column ({shorten(invoice, 40)}): those of one "
+                                f"item, location and period are added up.")
     keys = [c for c in (*KEYS, DATE) if c in sales.columns]
     sample = frame.select(keys).head(_SAMPLE).drop_nulls().collect()
     repeated = int(sample.is_duplicated().sum()) if sample.height else 0
     if repeated * 50 > sample.height:  # a few are mistakes, for check to find; a habit is what transactions look like
-        return "transactions", (f"Lines are transactions, for {repeated:,} of the first {sample.height:,} share item, location and date: they "
-                                f"are added up.")
+        return "transactions", (f"Lines are transactions, for {repeated:,} of the first {sample.height:,} share item, location and "
+                                f"date: they are added up.")
     if sample.schema[DATE] == pl.Datetime and bool((sample[DATE].dt.truncate("1h") != sample[DATE]).any()):
         return "transactions", "Lines are transactions, for they carry times of day: those of one period are added up."
     return "series", "Each row is the sales of one item, location and period."

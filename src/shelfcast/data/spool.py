@@ -19,12 +19,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from shelfcast.errors import DataError, MissingExtraError, SourceError, shorten
 
 MOST_UNPACKED: Final = 64 * 2**30  # bytes; a year of every line of a large chain is smaller
 HIGHEST_RATIO: Final = 400  # unpacked to packed; real sales tables reach some 20 to 100, gzip's bombs 1,030
+MOST_IN_WORKBOOK: Final = 2**30  # bytes of XML; a full sheet of a million rows and ten columns has some 400 MB
 _RATIO_FROM: Final = 64 * 2**20  # bytes below which the ratio does not matter
 _KEEP_FREE: Final = 2**30  # bytes that stay free on the temporary disk
 PIECE: Final = 2**20
@@ -69,7 +70,8 @@ def content_kind(path: Path) -> str:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
         return "text"
     even, odd = head[0::2].count(0), head[1::2].count(0)
-    return "text" if (max(even, odd) > 0.3 * len(head) / 2 and min(even, odd) < 0.05 * len(head) / 2) or head.count(0) < 8 else "binary"
+    wide = max(even, odd) > 0.15 * len(head) and min(even, odd) < 0.025 * len(head)  # UTF-16 without a mark
+    return "text" if wide or head.count(0) < 16 else "binary"
 
 
 def first_bytes(path: Path, count: int) -> bytes:
@@ -118,38 +120,61 @@ def unpack(path: Path, kind: str, name: str) -> Packed:
         If it is damaged.
     """
     try:
-        packed = os.path.getsize(path)
         if kind == "zip":
-            return _unzip(path, name, packed)
+            return _unzip(path, name)
         inner = Path(name).stem if Path(name).suffix.lower() in (".gz", ".bz2", ".xz", ".zst") else name
         target = new_copy(Path(inner).suffix)
-        with _opened(path, kind, name) as stream, _guarded_copy(target, name, packed) as write:
+        with open(path, "rb") as raw, _opened(raw, kind, name) as stream, _guarded_copy(target, name, raw) as write:
             while piece := stream.read(PIECE):
                 write(piece)
         return Packed(target, inner)
     except (DataError, SourceError, MissingExtraError):
         raise
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
         raise SourceError(f"{name} is damaged and cannot be unpacked: {shorten(error, 200)}") from error
 
 
 @contextmanager
-def _opened(path: Path, kind: str, name: str) -> Iterator[BinaryIO]:
+def _opened(raw: BinaryIO, kind: str, name: str) -> Iterator[BinaryIO]:
     if kind == "zstd":
         try:
             import pyarrow as pa
         except ImportError as error:
             raise MissingExtraError(f"Unpacking {name}", "pandas", "pyarrow") from error
-        with pa.input_stream(str(path), compression="zstd") as stream:
+        with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd") as stream:
             yield stream
         return
-    opener = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[kind]
-    with opener(path, "rb") as stream:
-        yield stream  # type: ignore[misc]
+    openers: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    with openers[kind](raw, "rb") as stream:
+        yield stream
 
 
-def _unzip(path: Path, name: str, packed: int) -> Packed:
-    with zipfile.ZipFile(path) as archive:
+def check_workbook(path: Path, name: str) -> None:
+    """Unpack a spreadsheet's parts to nowhere, counting: a workbook is a zip file, and can be a bomb.
+
+    Raises
+    ------
+    DataError
+        If it unpacks to more than a workbook can be.
+    """
+    if not first_bytes(path, 4).startswith(b"PK"):
+        return
+    total = 0
+    try:
+        with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as stream:
+                    while piece := stream.read(PIECE):
+                        total += len(piece)
+                        if total > MOST_IN_WORKBOOK:
+                            raise DataError(f"{name} unpacks to more than {MOST_IN_WORKBOOK / 2**20:,.0f} MiB, which no "
+                                            f"spreadsheet of a million rows needs; it was refused. Write it as CSV or Parquet.")
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise SourceError(f"{name} is damaged and cannot be read: {shorten(error, 200)}") from error
+
+
+def _unzip(path: Path, name: str) -> Packed:
+    with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
         members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")
                    and not Path(m.filename).name.startswith(".")]
         if len(members) != 1:
@@ -160,28 +185,29 @@ def _unzip(path: Path, name: str, packed: int) -> Packed:
         if members[0].flag_bits & 1:
             raise SourceError(f"{name} is locked with a password. Unpack it first.")
         target = new_copy(Path(inner).suffix)
-        with archive.open(members[0]) as stream, _guarded_copy(target, name, packed) as write:
+        start = members[0].header_offset
+        with archive.open(members[0]) as stream, _guarded_copy(target, name, raw, start) as write:
             while piece := stream.read(PIECE):
                 write(piece)
     return Packed(target, inner)
 
 
 @contextmanager
-def _guarded_copy(target: Path, name: str, packed: int | None) -> Iterator["Writer"]:
+def _guarded_copy(target: Path, name: str, packed: BinaryIO | None, start: int = 0) -> Iterator["Writer"]:
     """Write pieces to `target`, counting; refuse what grows beyond reason, and leave nothing behind then."""
     try:
         with open(target, "wb") as file:
-            yield Writer(file, name, packed)
+            yield Writer(file, name, packed, start)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
 class Writer:
-    """Called with each piece; refuses when the total is beyond reason."""
+    """Called with each piece; refuses when the total is beyond reason, seen from what was read of the packed file so far."""
 
-    def __init__(self, file: BinaryIO, name: str, packed: int | None) -> None:
-        self._file, self._name, self._packed = file, name, packed
+    def __init__(self, file: BinaryIO, name: str, packed: BinaryIO | None, start: int) -> None:
+        self._file, self._name, self._packed, self._start = file, name, packed, start
         self._total = 0
 
     def __call__(self, piece: bytes) -> None:
@@ -189,9 +215,11 @@ class Writer:
         self._total += len(piece)
         if self._total > MOST_UNPACKED:
             raise DataError(f"{self._name} unpacks to more than {MOST_UNPACKED / 2**30:.0f} GiB; it was refused.")
-        if self._packed is not None and self._total > _RATIO_FROM and self._total > HIGHEST_RATIO * self._packed:
-            raise DataError(f"{self._name} unpacks to more than {HIGHEST_RATIO} times its size, which sales tables do not; it was "
-                            f"refused. If it is right, unpack it yourself and name the plain file.")
+        if self._packed is not None and self._total > _RATIO_FROM:
+            read = max(1, self._packed.tell() - self._start)
+            if self._total > HIGHEST_RATIO * read:
+                raise DataError(f"{self._name} unpacks to more than {HIGHEST_RATIO} times its size, which sales tables do not; it "
+                                f"was refused. If it is right, unpack it yourself and name the plain file.")
         if self._total % (64 * PIECE) < len(piece) and shutil.disk_usage(os.path.dirname(self._file.name)).free < _KEEP_FREE:
             raise SourceError(f"The temporary folder has no room to unpack {self._name}. Set TMPDIR to a larger disk.")
         self._file.write(piece)

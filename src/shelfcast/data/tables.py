@@ -3,6 +3,7 @@
 Says nothing about what the columns mean. Text files arrive as texts; `parsing` makes dates and numbers of them.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import polars as pl
 
 from shelfcast.data.databases import is_address, open_database
 from shelfcast.data.globs import find_files
-from shelfcast.data.spool import Packed, content_kind, keep_stream, unpack
+from shelfcast.data.spool import Packed, check_workbook, content_kind, keep_stream, new_copy, unpack
 from shelfcast.data.texts import open_text
 from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, shorten
 
@@ -73,7 +74,8 @@ def open_table(source: Source, *, query: str | None = None) -> Table:
             frame, name = open_database(text, query)
             return _checked(Table(frame, name))
         if query is not None:
-            raise SettingsError(f"A query goes with a database address (postgresql://..., sqlite:///...), not with {shorten(text)!r}.")
+            raise SettingsError(f"A query goes with a database address (postgresql://..., sqlite:///...), "
+                                f"not with {shorten(text)!r}.")
         return _checked(_open_files(text))
     if query is not None:
         raise SettingsError("A query goes with a database address, not with a frame.")
@@ -102,25 +104,47 @@ def _open_files(text: str) -> Table:
         return replace(_open_one(keep_stream(), "standard input"), name="standard input")
     found = find_files(text)
     if len(found.files) == 1 and not found.hive:
-        return _open_one(found.files[0], found.files[0].name)
-    kinds = {content_kind(f) for f in found.files} if len(found.files) <= 50 else {content_kind(f) for f in found.files[::len(found.files) // 50]}
+        return _open_one(found.files[0], _shown(found.files[0]))
+    kinds = {content_kind(f) for f in found.files[::1 + len(found.files) // 50]}  # a look at some fifty of them
     if kinds == {"parquet"}:
         return _open_parquets(found.files, text, hive=found.hive)
-    return _join([_open_one(f, f.name) for f in found.files], text)
+    return _join([_open_one(f, _shown(f)) for f in found.files], text)
 
 
-def _open_one(path: Path, name: str, *, suffix: str | None = None) -> Table:
-    """One file, by its content; a suffix that says otherwise is an error."""
+def _shown(path: Path) -> str:
+    """The name of a file as it can be written."""
+    return os.fsencode(path.name).decode("utf-8", errors="replace")
+
+
+def _open_one(path: Path, name: str) -> Table:
+    """One file, by its content; an ending that says otherwise is an error."""
     kind = content_kind(path)
-    suffix = Path(name).suffix.lower() if suffix is None else suffix
-    _refuse_misnamed(kind, suffix, name)
-    if kind in ("gzip", "bzip2", "xz", "zstd", "zip"):
-        packed: Packed = unpack(path, kind, name)
-        inner = _open_one(packed.path, packed.name)
-        return replace(inner, name=name, told=(f"{name} was unpacked.", *inner.told))
+    _refuse_misnamed(kind, Path(name).suffix.lower(), name)
+    path, inner = _scannable(path), name
+    for _ in range(_MOST_LAYERS):
+        if kind not in _PACKED:
+            break
+        packed: Packed = unpack(path, kind, inner)
+        path, inner = packed.path, packed.name
+        kind = content_kind(path)
+    if kind in _PACKED:
+        raise SourceError(f"{name} is packed more than {_MOST_LAYERS} times over. Unpack it and name the plain file.")
     if kind == "empty":
         raise DataError(f"{name} is empty: it has no bytes. Check how it was written.")
-    return _OPENERS.get(kind, open_text_table)(path, name)
+    _refuse_misnamed(kind, Path(inner).suffix.lower(), inner)
+    table = _OPENERS.get(kind, open_text_table)(path, inner)
+    return table if inner == name else replace(table, name=name, told=(f"{name} was unpacked.", *table.told))
+
+
+def _scannable(path: Path) -> Path:
+    """The path, or a link to it where its name is no Unicode, which a scan cannot take."""
+    try:
+        str(path).encode()
+        return path
+    except UnicodeEncodeError:
+        link = new_copy(path.suffix)
+        link.symlink_to(path.absolute())
+        return link
 
 
 def open_text_table(path: Path, name: str) -> Table:
@@ -141,6 +165,8 @@ def _open_parquets(files: list[Path], text: str, *, hive: bool) -> Table:
         _same_columns(files[0].name, list(first), file.name, list(schema))
     if all(s == first for s in schemas.values()):
         return Table(_scanned(lambda: pl.scan_parquet(files, hive_partitioning=hive, glob=False), text), text, files=len(files))
+    for file, schema in schemas.items():
+        _like_types(files[0].name, first, file.name, schema)
     parts = [pl.scan_parquet(f, hive_partitioning=hive, glob=False).select(list(first)) for f in files]
     return Table(_scanned(lambda: pl.concat(parts, how="vertical_relaxed"), text), text, files=len(files))
 
@@ -162,9 +188,18 @@ def _open_excel(path: Path, name: str) -> Table:
         import fastexcel  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(f"Reading {name}", "excel", "fastexcel") from error
-    return Table(_scanned(lambda: pl.read_excel(path, engine="calamine").lazy(), name), name)
+    check_workbook(path, name)
+    try:
+        table = pl.read_excel(path, engine="calamine", raise_if_empty=False)
+    except Exception as error:  # the engine's errors share no base with polars'
+        raise SourceError(f"{name} cannot be read: {shorten(error, 200)}") from error
+    if not table.width:
+        raise DataError(f"The first sheet of {name} is empty.")
+    return Table(table.lazy(), name)
 
 
+_PACKED: Final = ("gzip", "bzip2", "xz", "zstd", "zip")
+_MOST_LAYERS: Final = 3  # packed files within packed files
 _OPENERS: Final[dict[str, Callable[[Path, str], Table]]] = {
     "parquet": _open_parquet, "arrow": _open_arrow, "json": _open_json, "excel": _open_excel, "text": open_text_table,
 }
@@ -177,8 +212,8 @@ _PROMISES: Final = {
 }
 _CALLED: Final = {
     "parquet": "a Parquet file", "arrow": "an Arrow file", "excel": "a spreadsheet", "gzip": "a gzip file", "bzip2": "a bzip2 file",
-    "xz": "an xz file", "zstd": "a zstd file", "zip": "a zip file", "text": "a text file", "json": "JSON lines", "empty": "an empty file",
-    "sqlite": "a SQLite database", "pdf": "a PDF document", "binary": "no format that is known here",
+    "xz": "an xz file", "zstd": "a zstd file", "zip": "a zip file", "text": "a text file", "json": "JSON lines",
+    "empty": "an empty file", "sqlite": "a SQLite database", "pdf": "a PDF document", "binary": "no format that is known here",
 }
 
 
@@ -190,7 +225,8 @@ def _refuse_misnamed(kind: str, suffix: str, name: str) -> None:
         if kind in ("pdf", "binary"):
             raise SourceError(f"{name} is {_CALLED[kind]}. Known: CSV, Parquet, Excel, Arrow, JSON lines, and these packed.")
         return
-    raise SourceError(f"{name} is not {_CALLED[promised]}, as its name says: it holds {_CALLED[kind]}. Rename it, or write it again.")
+    raise SourceError(f"{name} is not {_CALLED[promised]}, as its name says: it holds {_CALLED[kind]}. "
+                      f"Rename it, or write it again.")
 
 
 def _scanned(scan: Callable[[], pl.LazyFrame], name: str) -> pl.LazyFrame:
@@ -210,15 +246,25 @@ def _same_columns(first_name: str, first: list[str], name: str, columns: list[st
         return
     lacks = [c for c in first if c not in columns]
     adds = [c for c in columns if c not in first]
-    parts = ([f"lacks {', '.join(map(shorten, lacks[:5]))}"] if lacks else []) + ([f"has {', '.join(map(shorten, adds[:5]))}"] if adds else [])
+    parts = [f"{verb} {', '.join(map(shorten, which[:5]))}" for verb, which in (("lacks", lacks), ("has", adds)) if which]
     raise DataError(f"The files have different columns: {name} {' and '.join(parts)}, unlike {first_name}. "
                     f"Read them one by one, or choose files of one kind.")
+
+
+def _like_types(first_name: str, first: dict[str, pl.DataType], name: str, schema: dict[str, pl.DataType]) -> None:
+    """Numbers may differ in size; everything else must be of one type."""
+    for column, kind in schema.items():
+        other = first[column]
+        if kind != other and not (kind.is_numeric() and other.is_numeric()) and pl.Null not in (kind, other):
+            raise DataError(f"The files have different types: {shorten(column)!r} of {name} is of type {kind}, in {first_name} of "
+                            f"type {other}. Write them alike.")
 
 
 def _join(tables: list[Table], text: str) -> Table:
     first = tables[0].frame.collect_schema().names()
     for table in tables[1:]:
         _same_columns(tables[0].name, first, table.name, table.frame.collect_schema().names())
+        _like_types(tables[0].name, dict(tables[0].frame.collect_schema()), table.name, dict(table.frame.collect_schema()))
     frame = pl.concat([t.frame.select(first) for t in tables], how="vertical_relaxed")
     told = tuple(dict.fromkeys(s for t in tables[:20] for s in t.told))
     return Table(_scanned(lambda: frame, text), text, files=len(tables), told=told[:10],

@@ -48,10 +48,10 @@ def open_text(path: Path, name: str) -> tuple[pl.LazyFrame, int | None, tuple[st
     layout = _layout(path, name)
     if layout.delimiter != ",":
         told.append(f"{name} has columns divided by a {_WORDS[layout.delimiter]}.")
-    frame = pl.scan_csv(path, separator=layout.delimiter, has_header=True, infer_schema=False, quote_char='"', glob=False,
-                        schema=dict.fromkeys(layout.names, pl.String), skip_lines=layout.skipped)
-    told += _check_widths(path, name, layout)
-    return frame, 2 + layout.skipped, tuple(told)
+    quoted, more = _check_lines(path, name, layout)
+    frame = pl.scan_csv(path, separator=layout.delimiter, has_header=True, infer_schema=False, quote_char='"' if quoted else None,
+                        glob=False, schema=dict.fromkeys(layout.names, pl.String), skip_lines=layout.skipped)
+    return frame, 2 + layout.skipped, (*told, *more)
 
 
 def _encoding(path: Path, name: str) -> tuple[str, bool]:
@@ -70,7 +70,8 @@ def _encoding(path: Path, name: str) -> tuple[str, bool]:
     for piece in _pieces(path):
         at = piece.find(b"\0")
         if at >= 0:
-            raise DataError(f"{name} holds a NUL byte at position {position + at:,}: it is damaged, or not a text file. Write it again.")
+            raise DataError(f"{name} holds a NUL byte at position {position + at:,}: it is damaged, or not a text file. "
+                            f"Write it again.")
         try:
             decoder.decode(piece)
         except UnicodeDecodeError:
@@ -84,15 +85,17 @@ def _encoding(path: Path, name: str) -> tuple[str, bool]:
 
 
 def _single_byte(path: Path) -> str:
-    """GB18030 if that gives Chinese, else Windows-1252, else Latin-1."""
+    """GB18030 if the high bytes come in pairs that give Chinese, else Windows-1252, else Latin-1."""
     head = first_bytes(path, _HEAD)
-    try:
-        text = codecs.getincrementaldecoder("gb18030")().decode(head)
-        other = [c for c in text if ord(c) > 127]
-        if other and sum("\u4e00" <= c <= "\u9fff" for c in other) > 0.9 * len(other):
+    runs = re.findall(rb"[\xa1-\xfe]+", head)
+    pairs = sum(len(r) % 2 == 0 for r in runs)
+    low = len(head) - len(head.translate(None, bytes(range(128, 161))))  # bytes that Chinese uses rarely
+    if runs and pairs >= 0.9 * len(runs) and low < 0.1 * sum(map(len, runs)):
+        try:
+            codecs.getincrementaldecoder("gb18030")().decode(head)
             return "gb18030"
-    except UnicodeDecodeError:
-        pass
+        except UnicodeDecodeError:
+            pass
     undefined = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
     return "latin-1" if any(u in piece for piece in _pieces(path) for u in undefined) else "cp1252"
 
@@ -113,7 +116,8 @@ def _as_utf8(path: Path, encoding: str) -> Path:
                 out.write(piece.removeprefix("\ufeff"))
     except UnicodeError as error:
         target.unlink(missing_ok=True)
-        raise DataError(f"{path.name} begins as {encoding} and then does not hold to it: {shorten(error, 150)}. Write it as UTF-8.") from error
+        raise DataError(f"{path.name} begins as {encoding} and then does not hold to it: {shorten(error, 150)}. "
+                        f"Write it as UTF-8.") from error
     return target
 
 
@@ -180,33 +184,42 @@ def _repeats(names: list[str]) -> list[str]:
     return sorted({n for n in names if n in seen or seen.add(n)})  # type: ignore[func-returns-value]
 
 
-def _check_widths(path: Path, name: str, layout: _Layout) -> list[str]:
-    """Every row must have as many fields as the header: more is an error, fewer are told (the rest is missing).
+def _check_lines(path: Path, name: str, layout: _Layout) -> tuple[bool, list[str]]:
+    """Whether fields are quoted, and sentences; one streaming pass over the lines.
 
-    Delimiters are counted line by line in one streaming pass. Lines with quotes are left to the scan itself, for a
-    delimiter may stand inside them.
+    Every row must have as many fields as the header: more is an error, fewer are told (the rest is missing). Lines with
+    quotes are left to the scan itself, for a delimiter may stand inside them. A quote that is never closed is an error;
+    a file whose quotes never open a field (32" screens) has none.
     """
     wanted = len(layout.names) - 1
     # A separator that cannot occur makes each line one column.
     lines = pl.scan_csv(path, separator="\x01", quote_char=None, has_header=False, skip_lines=layout.skipped, infer_schema=False,
-                        glob=False, schema={"line": pl.String}, truncate_ragged_lines=True)
-    line = pl.col("line")
-    count = line.str.count_matches(layout.delimiter, literal=True).cast(pl.Int32)
-    plain = line.is_not_null() & ~line.str.contains('"', literal=True) & (line.str.len_bytes() > 1)
-    counted = lines.with_row_index("at").filter(plain & (count != wanted)).with_columns(count.alias("count"))
-    more = pl.col("count") > wanted
+                        glob=False, schema={"line": pl.String}, truncate_ragged_lines=True).with_row_index("at")
+    line, at = pl.col("line"), pl.col("at")
+    many, quotes = pl.col("many"), pl.col("quotes")
+    there = line.is_not_null() & (line.str.strip_chars() != "")
+    counted = lines.with_columns(line.str.count_matches(layout.delimiter, literal=True).cast(pl.Int32).alias("many"),
+                                 line.str.count_matches('"', literal=True).alias("quotes"))
+    opens = (quotes > 0) & line.str.contains(rf'(^|{re.escape(layout.delimiter)})\s*"')
+    more, fewer = there & (quotes == 0) & (many > wanted), there & (quotes == 0) & (many < wanted)
     try:
         found = counted.select(
-            more.sum().alias("more"), (~more).sum().alias("fewer"),
-            pl.col("at").filter(more).min().alias("first_more"), pl.col("at").filter(~more).min().alias("first_fewer"),
-            pl.col("count").filter(more).first().alias("many"), pl.col("count").filter(~more).first().alias("few"),
+            opens.any().alias("quoted"), quotes.sum().alias("quotes"), at.filter(quotes % 2 == 1).min().alias("odd"),
+            more.sum().alias("more"), at.filter(more).min().alias("first_more"),
+            fewer.sum().alias("fewer"), at.filter(fewer).min().alias("first_fewer"),
         ).collect(engine="streaming").row(0, named=True)
+        first = next((found[k] for k in ("first_more", "first_fewer") if found[k] is not None), None)
+        fields = None if first is None else counted.filter(at == first).select(many + 1).collect(engine="streaming").item()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError(f"{name} cannot be read: {shorten(error, 200)}") from error
+    if found["quoted"] and found["quotes"] % 2:
+        raise DataError(f"{name} has a quote (\") in line {found['odd'] + 1 + layout.skipped:,} that is never closed. Close it, "
+                        f"or remove it.")
     if found["more"]:
-        raise DataError(f"Line {found['first_more'] + 1 + layout.skipped:,} of {name} has {found['many'] + 1} fields, its header has "
+        raise DataError(f"Line {found['first_more'] + 1 + layout.skipped:,} of {name} has {fields} fields, its header has "
                         f"{wanted + 1} ({found['more']:,} such lines). Put texts that hold a {_WORDS[layout.delimiter]} in quotes.")
     if found["fewer"]:
-        return [f"{found['fewer']:,} lines of {name} have fewer fields than its header (first: line "
-                f"{found['first_fewer'] + 1 + layout.skipped:,} with {found['few'] + 1} of {wanted + 1}); what they lack is missing."]
-    return []
+        return found["quoted"], [f"{found['fewer']:,} lines of {name} have fewer fields than its header (first: line "
+                                 f"{found['first_fewer'] + 1 + layout.skipped:,} with {fields} of {wanted + 1}); "
+                                 f"what they lack is missing."]
+    return found["quoted"], []

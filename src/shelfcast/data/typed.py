@@ -17,7 +17,9 @@ from shelfcast.errors import DataError, shorten
 Purpose = Literal["key", "date", "number", "value"]
 
 _WHOLE: Final = r"^(0|-?[1-9]\d{0,17})$"  # whole numbers that lose nothing: no leading zeros, and they fit 64 bits
-_NUMBERLIKE: Final = r"^\s*[-+(]?\s*(\p{Sc}|[A-Z]{3})?\s*(\d[\d.,'’ \u00a0\u202f]*|\.\d+)([eE][-+]?\d+)?\s*(\p{Sc}|[A-Z]{3})?\)?\s*$"
+_NUMBERLIKE: Final = (r"^\s*[-+(]?\s*(\p{Sc}|[A-Z]{3})?\s*(\d[\d.,'’ \u00a0\u202f]*|\.\d+)([eE][-+]?\d+)?\s*"
+                      r"(\p{Sc}|[A-Z]{3})?\)?\s*$")
+_SINCE_1970: Final[dict[Literal["s", "ms", "us", "ns"], int]] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _MOSTLY: Final = 0.9  # share of numbers from which a text column is taken for numbers with mistakes in it
 
 
@@ -45,8 +47,8 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
     styles = dict(styles or {})
     purposes: dict[str, tuple[str, Purpose]] = dict(wanted)
     kinds = _found_kinds(frame, {n: c for n, (c, p) in wanted.items() if p in ("key", "value") and schema[c] == pl.String}, untyped)
-    for name, kind in kinds.items():
-        if kind == "number":
+    for name, found in kinds.items():
+        if found == "number":
             purposes[name] = (wanted[name][0], "number")
     out = Typed()
     numeric = [c for c, p in purposes.values() if p == "number" and schema[c] == pl.String]
@@ -55,8 +57,13 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
     if numeric:
         style = number_style(frame, numeric, decimal=None if decimal is None else "," if decimal == "comma" else ".")
         out.told += style.told
+        if not style.plain:
+            _refuse_words(frame, numeric, style)
     for name, (column, purpose) in purposes.items():
         kind = schema[column]
+        if kind.is_nested() or kind in (pl.Binary, pl.Object):
+            raise DataError(f"The column {shorten(column)!r} holds values of type {kind}, which cannot be used as {shorten(name)}. "
+                            f"Name another, or write one value a row.")
         if purpose == "date":
             _add_date(out, frame, name, column, kind, styles.get(name), texts)
         elif purpose == "number":
@@ -64,12 +71,25 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
         elif kinds.get(name) == "whole":
             out.columns.append(pl.col(column).str.strip_chars().cast(pl.Int64, strict=False).alias(name))
         elif kinds.get(name) == "boolean":
-            out.columns.append(pl.when(~is_missing(column)).then(pl.col(column).str.strip_chars().str.to_lowercase() == "true").alias(name))
+            true = pl.col(column).str.strip_chars().str.to_lowercase() == "true"
+            out.columns.append(pl.when(~is_missing(column)).then(true).alias(name))
         elif kind in (pl.Categorical, pl.Enum):
             out.columns.append(pl.col(column).cast(pl.String).alias(name))
         else:
             out.columns.append(pl.col(column).alias(name))
     return out
+
+
+def _refuse_words(frame: pl.LazyFrame, columns: Sequence[str], style: NumberStyle) -> None:
+    """A column without one number in it is the wrong column."""
+    asked = [parse_number(c, style).is_not_null().any().alias(f"{i} any") for i, c in enumerate(columns)]
+    words = [pl.col(c).filter(~is_missing(c)).first().alias(f"{i} first") for i, c in enumerate(columns)]
+    found = frame.select(*asked, *words).collect(engine="streaming").row(0, named=True)
+    for i, column in enumerate(columns):
+        if not found[f"{i} any"] and found[f"{i} first"] is not None:
+            first = shorten(found[f"{i} first"], 40)
+            raise DataError(f"No value of the column {shorten(column)!r} is a number; the first: {first!r}. Name "
+                            f"the right column: --columns sales=... (or price=..., stock=...)")
 
 
 def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, str], untyped: bool) -> dict[str, str]:
@@ -109,8 +129,8 @@ def _add_date(out: Typed, frame: pl.LazyFrame, name: str, column: str, kind: pl.
             out.columns.append(_written(column, name))
     elif isinstance(kind, pl.Datetime):
         if kind.time_zone is not None:
-            out.told.append(f"The times in {shorten(column)!r} are of the zone {kind.time_zone}; that zone's wall time is kept and the "
-                            f"zone dropped.")
+            out.told.append(f"The times in {shorten(column)!r} are of the zone {kind.time_zone}; that zone's wall time is kept and "
+                            f"the zone dropped.")
             value = value.dt.replace_time_zone(None)
         out.columns.append(value.alias(name))
     elif kind == pl.Date:
@@ -125,19 +145,22 @@ def _add_date(out: Typed, frame: pl.LazyFrame, name: str, column: str, kind: pl.
 def _numeric_date(out: Typed, frame: pl.LazyFrame, column: str) -> pl.Expr:
     """Dates from numbers such as 20150613, years, or seconds since 1970."""
     whole = pl.col(column).cast(pl.Int64, strict=False)
-    low, high = frame.select(whole.min().alias("low"), whole.max().alias("high")).collect(engine="streaming").row(0)
-    if low is None:
+    asked = [whole.min().alias("low"), whole.max().alias("high"), pl.col(column).count().alias("there")]
+    low, high, there = frame.select(asked).collect(engine="streaming").row(0)
+    if low is None and not there:
         return pl.lit(None, dtype=pl.Date)
+    if low is None:
+        raise DataError(f"The column {shorten(column)!r} holds numbers beyond any date. Name another: --columns date=...")
     if low >= 19000101 and high <= 21991231:
         out.told.append(f"Numbers such as {low} in {shorten(column)!r} are read as year, month, day.")
         return whole.cast(pl.String).str.to_date("%Y%m%d", strict=False)
     if low >= 1900 and high <= 2199:
         out.told.append(f"Numbers such as {low} in {shorten(column)!r} are read as years.")
         return pl.date(whole, 1, 1)
-    for unit, size in (("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", 1_000_000_000)):
+    for unit, size in _SINCE_1970.items():
         if 3e8 * size <= low and high <= 5e9 * size:  # 1979 to 2128
             out.told.append(f"Numbers such as {low} in {shorten(column)!r} are read as time since 1970 (unit {unit}), UTC.")
-            return pl.from_epoch(whole, time_unit=unit).cast(pl.Datetime("us"))  # type: ignore[arg-type]
+            return pl.from_epoch(whole, time_unit=unit).cast(pl.Datetime("us"))
     raise DataError(f"The column {shorten(column)!r} holds the numbers {low} to {high}, which are no dates. "
                     f"Name another (--columns date=...), or write dates as year-month-day.")
 
@@ -168,8 +191,8 @@ def like_keys(frame: pl.LazyFrame, keys: Mapping[str, pl.DataType], names: Seque
             continue
         value = pl.col(name)
         if keys[name] == pl.String and schema[name].is_float():
-            value = pl.when(value == value.round(0)).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
-            changed.append(value.alias(name))
+            whole = value.cast(pl.Int64, strict=False).cast(pl.String)
+            changed.append(pl.when(value == value.round(0)).then(whole).otherwise(value.cast(pl.String)).alias(name))
         else:
             changed.append(value.cast(keys[name], strict=False))
     return frame.with_columns(changed) if changed else frame
