@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from shelfcast import progress, workflow
+from shelfcast.errors import SettingsError, printable, shorten
 from shelfcast.settings import ForecastSettings, SalesSettings
 from shelfcast.workflow import Say
 
@@ -35,7 +37,7 @@ def check(options: argparse.Namespace) -> int:
     if options.json:
         _json(found.to_json())
     else:
-        print(found.to_text())
+        print(printable(found.to_text()))
     return 1 if found.has_errors else 0
 
 
@@ -47,9 +49,9 @@ def clean(options: argparse.Namespace) -> int:
     if options.json:
         return _json({"verb": "clean", "series": len(cleaned.panel), "rows": cleaned.panel.rows.height,
                       "rejected_rows": cleaned.rejected_count, "changes": changes, "files": {"folder": str(out)}})
-    print(f"{cleaned.panel!r}\n")
+    print(f"{printable(repr(cleaned.panel))}\n")
     for change in changes:
-        print(f"  {change['rule']:<18} {change['what']}")
+        print(f"  {change['rule']:<18} {printable(change['what'])}")
     print(f"\nWritten to {out}. Next: shelfcast forecast {out / 'sales.parquet'} --horizon 28")
     return 0
 
@@ -130,7 +132,12 @@ def _forecast_settings(options: argparse.Namespace) -> ForecastSettings:
 
 
 def _merged(pairs: list[dict[str, str]]) -> dict[str, str]:
-    return {k: v for one in pairs for k, v in one.items()}
+    """The pairs of a flag that was given several times, each name once."""
+    out: dict[str, str] = {}
+    for name, value in (pair for one in pairs for pair in one.items()):
+        if out.setdefault(name, value) != value:
+            raise SettingsError(f"{shorten(name)!r} is given twice: {shorten(out[name])!r} and {shorten(value)!r}.")
+    return out
 
 
 def _flat(names: list[list[str]]) -> tuple[str, ...]:
@@ -150,12 +157,21 @@ def _say(options: argparse.Namespace) -> Say:
 
 
 def _to_stderr(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+    print(printable(sentence), file=sys.stderr)
 
 
 def _json(result: Any) -> int:
-    print(json.dumps(result, ensure_ascii=False, indent=2, default=str))
+    print(json.dumps(_finite(result), ensure_ascii=False, indent=2, default=str, allow_nan=False))
     return 0
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is no number: JSON knows neither nan nor infinity."""
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_summary(summary: Mapping[str, Any]) -> None:
@@ -173,13 +189,13 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
             skill = f"   {pair['skill']:+.1%} better" if "skill" in pair else ""
             print(f"             {metric:<18} {pair['model']:8.4f}{rival}{skill}")
     for what, where in summary["files"].items():
-        print(f"  {what:<10} {where}")
+        print(f"  {what:<10} {printable(str(where))}")
 
 
 def _print_table(table: Any) -> None:
     """The keys, the mean and three quantiles, aligned."""
     shown = [c for c in table.columns if not c.startswith("q") or c in ("q0.1", "q0.5", "q0.9")]
-    rows = [shown, *([f"{v:,.2f}" if isinstance(v, float) else str(v)[:24] for v in row] for row in table.select(shown).rows())]
+    rows = [shown, *([f"{v:,.2f}" if isinstance(v, float) else shorten(v, 24) for v in row] for row in table.select(shown).rows())]
     widths = [max(len(r[i]) for r in rows) for i in range(len(shown))]
     for row in rows:
         print("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)))

@@ -1,6 +1,7 @@
 """Entry point of `shelfcast`: parse, run one verb, turn errors into messages and exit codes."""
 
 import errno
+import io
 import json
 import os
 import platform
@@ -93,4 +94,7 @@ def _say(code: int, message: str, prog: str, wants_json: bool, error: BaseExcept
 
 def run() -> None:
     """For the console script and `python -m shelfcast`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that this terminal cannot show is spelled out, and ends nothing
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())
