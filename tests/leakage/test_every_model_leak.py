@@ -12,22 +12,24 @@ from shelfcast.models.registry import make_model, missing_package, model_names
 from shelfcast.panel import CovariateTable, SalesPanel
 
 HORIZON = 7
-CUTOFF = date(2024, 4, 20)
-CHEAP: dict[str, dict[str, object]] = {"ets": {"context": 42}}
+DAYS = 330
+SERIES = 10
+CUTOFF = date(2024, 11, 15)
+CHEAP: dict[str, dict[str, object]] = {"ets": {"context": 42}, "boosted": {"effort": "fast", "threads": 1}}
 
 
 def whole(factor: float = 1.0) -> SalesPanel:
-    """130 days of six series; everything after the cutoff that is no known covariate is multiplied by `factor`."""
+    """330 days of ten series; everything after the cutoff that is no known covariate is multiplied by `factor`."""
     rng = np.random.default_rng(7)
-    when = [date(2024, 1, 1) + timedelta(days=t) for t in range(130)]
+    when = [date(2024, 1, 1) + timedelta(days=t) for t in range(DAYS)]
     later = np.array([factor if d > CUTOFF else 1.0 for d in when])
     parts, prices = [], []
-    for i in range(6):
-        promo = (rng.random(130) < 0.2).astype(float)
+    for i in range(SERIES):
+        promo = (rng.random(DAYS) < 0.2).astype(float)
         sales = rng.poisson(6 * (i + 1) * (1 + promo)).astype(float)
         parts.append(pl.DataFrame({"item": f"item {i}", "location": "Oslo", "date": when, "sales": sales * later,
                                    "promo": promo, "visitors": sales * 3 * later}))
-        prices.append(pl.DataFrame({"item": f"item {i}", "date": when, "price": (10 + rng.normal(0, 1, 130)) * later}))
+        prices.append(pl.DataFrame({"item": f"item {i}", "date": when, "price": (10 + rng.normal(0, 1, DAYS)) * later}))
     panel = SalesPanel.from_frame(pl.concat(parts), known=["promo"], past=["visitors"], freq="D")
     table = pl.concat(prices).select("item", panel.frequency.number_of(pl.col("date")).alias("period"), "price")
     return replace(panel, tables=(CovariateTable(table),), covariates={**panel.covariates, "price": "past"})
@@ -61,4 +63,4 @@ def test_a_replayed_window_shows_its_model_what_a_cut_panel_shows():
     panel = whole()
     window = next(windows(panel, horizon=HORIZON))
     assert window.past.fingerprint() == cut(panel, panel.cutoff - HORIZON).fingerprint()
-    assert window.past.dense().sales.shape[1] == 130 - HORIZON and window.truth().shape == (6, HORIZON)
+    assert window.past.dense().sales.shape[1] == DAYS - HORIZON and window.truth().shape == (SERIES, HORIZON)
