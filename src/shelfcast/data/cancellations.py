@@ -87,6 +87,8 @@ def _pairs(back: pl.DataFrame, sales: pl.DataFrame, same: list[str]) -> pl.DataF
 def _named(lines: pl.DataFrame, found: Tally, keys: list[str]) -> pl.DataFrame:
     """The lines with the spelling kept for their names."""
     for key in keys:
+        if key in found.survey.ranges:  # a number has one spelling
+            continue
         spelling = found.survey.names[key].select(pl.col(RAW).alias(key), NAME)
         lines = lines.join(spelling, on=key, how="inner", maintain_order="left").drop(key).rename({NAME: key})
     return lines

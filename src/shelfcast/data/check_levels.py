@@ -82,11 +82,12 @@ def _steps(view: View) -> _Steps:
     sums = np.concatenate([[0.0], np.cumsum(logs)])
     squares = np.concatenate([[0.0], np.cumsum(logs * logs)])
     count = len(logs)
-    at = np.arange(side, count - side + 1)
-    at = at[(long.series[at - side] == long.series[np.minimum(at + side, count) - 1])]
-    change = (sums[at + side] - 2 * sums[at] + sums[at - side]) / side
-    wide = np.abs(change) >= SHIFT
-    at, change = at[wide], change[wide]
+    change = (
+        sums[2 * side :] - 2 * sums[side : count - side + 1] + sums[: count - 2 * side + 1]
+    ) / side  # at rows side, side + 1 ...
+    within = long.series[: count - 2 * side + 1] == long.series[2 * side - 1 :]
+    wide = np.flatnonzero(within & (np.abs(change) >= SHIFT))
+    at, change = wide + side, change[wide]
     spread = []
     for low, high in ((at - side, at), (at, at + side)):
         mean = (sums[high] - sums[low]) / side
@@ -202,7 +203,16 @@ def sudden_zeros(view: View) -> Found | None:
         selling = view.long.selling
         width = view.place_sold.shape[1]
         opened = np.concatenate([[0], np.cumsum(view.place_sold.ravel())])
-        position = opened[view.location_codes[selling.series] * width + (selling.period - view.first_period)]
+        shift = view.location_codes * width - view.first_period
+        spans = (
+            opened[np.where(selling.rows > 0, shift + selling.last, 0)]
+            - opened[np.where(selling.rows > 0, shift + selling.first, 0)]
+            + 1
+        )
+        # Only series that can turn out regular are worth the look: a silence is at most as long as its gap.
+        hopeful = (selling.rows >= ENOUGH) & (selling.rows >= REGULAR * (spans - selling.longest_gap))
+        selling = selling.only(hopeful[selling.series])
+        position = opened[shift[selling.series] + selling.period]
     else:
         known = view.open_long.only(view.open_long.known) if not view.open_long.known.all() else view.open_long
         position = np.flatnonzero(known.sold)

@@ -203,9 +203,8 @@ def constant_series(view: View) -> Found | None:
     """One value above zero in all of many periods."""
     assert view.panel is not None
     long = view.open_long
-    known = np.where(long.known, long.sales, np.nan)
-    low = long.least(np.nan_to_num(known, nan=np.inf), np.inf)
-    high = long.most(np.nan_to_num(known, nan=-np.inf), -np.inf)
+    low = long.least(long.sales if long.known.all() else np.where(long.known, long.sales, np.inf), np.inf)
+    high = long.most(long.sales if long.known.all() else np.where(long.known, long.sales, -np.inf), -np.inf)
     span = long.last - long.first + 1
     whole = (long.known_periods >= ENOUGH) & ((long.known_periods == span) | (view.panel.absent == "missing"))
     same = np.flatnonzero(whole & (low == high) & (low > 0))
@@ -231,7 +230,8 @@ def constant_series(view: View) -> Found | None:
 def duplicate_series(view: View) -> Found | None:
     """Equal hashes over all periods and sales; constant series left aside."""
     long = view.long.selling
-    enough = long.rows >= ENOUGH
+    long = long.only((long.rows >= ENOUGH)[long.series])
+    enough = long.rows > 0
     bits = long.sales.view(np.uint64) if long.sales.flags.c_contiguous else np.ascontiguousarray(long.sales).view(np.uint64)
     mixed = bits ^ (long.period.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     mixed ^= mixed >> np.uint64(31)

@@ -218,7 +218,6 @@ def _settle_rows(
             changes += more
         rows, more = set_returns_apart(rows, settings.returns)
         changes += more
-        rows = rows.drop(LINES)
     else:
         rows, more = add_up_repeated(found.rows, found.series, frequency, settings.repeated)
         changes += more

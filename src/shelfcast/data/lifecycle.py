@@ -35,18 +35,15 @@ def judge(panel: SalesPanel) -> pl.DataFrame:
     frequency = panel.frequency
     count = selling.rows
     last = np.where(count > 0, selling.last, panel.series["start"].to_numpy() - 1).astype(np.int64)
-    excused = ~long.known | (long.sales < 0)
+    excused = ~(long.sales >= 0)  # not known, or more came back than was sold
     if panel.closed_when is not None and panel.closed_when in rows.columns:
         excused |= (rows[panel.closed_when].cast(pl.Float64).fill_null(1.0) == 0).to_numpy()
     silence = panel.cutoff - last
     if excused.any():
         silence = silence - long.total(excused & (long.period > last[long.series])).astype(np.int64)
-    gaps = np.zeros(len(selling.period), dtype=np.int64)
-    gaps[1:] = np.diff(selling.period)
-    gaps[selling.begins] = 0
     usual = (selling.last - selling.first) / np.maximum(count - 1, 1)
     least = max(LEAST * frequency.per_year, 2.0)
-    limit = np.maximum(np.maximum(INTERVALS * usual, SILENCES * selling.most(gaps, 0)), least)
+    limit = np.maximum(np.maximum(INTERVALS * usual, SILENCES * selling.longest_gap), least)
     gone = silence > np.minimum(limit, max(MOST * frequency.per_year, 3.0))
     table = panel.series.select(ITEM, LOCATION).with_columns(
         pl.Series("sold", ~gone),

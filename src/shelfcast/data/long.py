@@ -121,6 +121,19 @@ class Long:
         return self.total(np.where(self.known, self.sales, 0.0))
 
     @cached_property
+    def gap(self) -> np.ndarray:
+        """int32 (R,): periods since the row before of the same series, 0 for the first."""
+        out = np.zeros_like(self.period)
+        np.subtract(self.period[1:], self.period[:-1], out=out[1:])
+        out[self.begins] = 0
+        return out
+
+    @cached_property
+    def longest_gap(self) -> np.ndarray:
+        """int32 (N,): the longest gap of each series."""
+        return self.most(self.gap, 0)
+
+    @cached_property
     def selling(self) -> "Long":
         """Only the rows that sold something."""
         return self if self.sold.all() else self.only(self.sold)
@@ -139,6 +152,8 @@ class Long:
     def limits(self, *, enough: int, far: float, least_spread: float = 0.35) -> np.ndarray:
         """float64 (N,), units: exp(m + far s) of the logarithms of sales without the largest; inf below `enough` periods."""
         selling = self.selling
+        if (selling.rows >= enough).mean() < 0.9:  # most series of a long tail are too short to be looked at
+            selling = selling.only((selling.rows >= enough)[selling.series])
         n = selling.rows
         logs = selling.logs
         largest = selling.most(logs, 0.0)

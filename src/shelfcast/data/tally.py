@@ -25,6 +25,8 @@ RETURNED = "returned"  # Float64, units <= 0: sum of the negative lines
 LINES = "lines"  # UInt32: lines with sales in the period
 LEAST, MOST, LAST = "least", "most", "last"  # Float64: of the lines' sales; only for recorded series
 RAW, NAME, CODE, WHEN = "raw", "name", "code", "when"
+_NARROW = 1 << 22  # whole numbers within such a range are their own codes: no list of names, no join
+_AT_ONCE = 100_000_000  # lines that may be sorted in memory as one number each: 800 MB
 _LENGTH = "hDWMQY"  # units of frequency, the shortest first
 
 
@@ -41,7 +43,9 @@ class Survey:
     turnover : money on all lines, or None without prices
     days : table `when` (Date; Datetime by the hour where times of day occur), `lines`, `sales` (lines with usable sales), of usable
         dates, sorted
-    names : {item or location: table `raw`, `lines`, `name` (the spelling kept), `code` (rank of the name)}
+    names : {item or location: table `raw`, `lines`, `name` (the spelling kept), `code` (rank)}; not for keys in `ranges`
+    ranges : {item or location that is a whole number in a narrow range: (smallest, largest)}; such a number is its own code
+    most : largest number of units in a line that is finite
     """
 
     schema: Mapping[str, pl.DataType]
@@ -51,6 +55,8 @@ class Survey:
     turnover: float | None
     days: pl.DataFrame
     names: Mapping[str, pl.DataFrame]
+    ranges: Mapping[str, tuple[int, int]]
+    most: float
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,8 @@ class Tally:
     survey : small answers about the lines
     frequency : of `rows`: as asked for or inferred for transactions; the recorded one for series, which cleaning may sum further
     series : table `item`, `location`, sorted
-    rows : table `series`, `period`, `sold`, `returned`, `lines`, for recorded series `least`, `most`, `last`, then the covariates;
-        sorted by series and period, each once
+    rows : table `series`, `period`, `sold`, `returned` where anything came back, for recorded series `lines`, `least`, `most`,
+        `last`, then the covariates; sorted by series and period, each once
     kinds : {covariate in `rows`: known or past}
     """
 
@@ -143,7 +149,7 @@ def _tally(lines: SalesLines, today: date, unify_names: bool) -> Tally:
     frequency = frequency_of(lines, survey)
     kinds = kinds_of(lines, survey.schema)
     packed, space = _pack(frame, survey, frequency)
-    rows = _add_up(packed, lines, survey, kinds, today)
+    rows = _add_up(packed, space, lines, survey, kinds, today)
     if not rows.height:
         raise DataError(f"None of the {survey.rows:,} rows of {shorten(lines.source)} has a usable item, location, date and sales.")
     code = rows["key"] // space.periods
@@ -172,14 +178,23 @@ def survey_lines(frame: pl.LazyFrame, *, today: date, unify_names: bool) -> Surv
         counts += [money.sum().alias("money"), *(money.filter(e).sum().alias(f"m {n}") for n, e in flaws.items())]
     when = pl.col(DATE) if schema[DATE] == pl.Date else pl.col(DATE).dt.truncate("1h")
     keys: list[str] = [k for k in KEYS if k in schema]
+    whole = [k for k in keys if schema[k].is_integer()]
+    counts.append(pl.col(SALES).filter(pl.col(SALES).is_finite()).max().alias("most"))
+    counts += [e.alias(f"{word} {k}") for k in whole for word, e in (("low", pl.col(k).min()), ("high", pl.col(k).max()))]
     queries = [
         frame.select(counts),
         frame.filter(usable).group_by(when.alias(WHEN)).agg(pl.len().alias(LINES), said.sum().alias(SALES)),
-        *(frame.filter(usable).group_by(pl.col(k).alias(RAW)).agg(pl.len().alias(LINES)) for k in keys),
     ]
+    queries += [_spellings(frame.filter(usable), k) for k in keys if k not in whole]
     answer, days, *tables = pl.collect_all(queries, engine="streaming")
     found = answer.row(0, named=True)
-    names = {k: _codes(t, unify=unify_names) for k, t in zip(keys, tables, strict=True)}
+    ends = {k: (found[f"low {k}"] or 0, found[f"high {k}"] or 0) for k in whole}
+    ranges = {k: e for k, e in ends.items() if e[1] - e[0] < _NARROW}
+    wide = [k for k in whole if k not in ranges]  # barcodes: rare, and worth a scan of their own
+    named = dict(zip([k for k in keys if k not in whole], tables, strict=True))
+    if wide:
+        named |= zip(wide, pl.collect_all([_spellings(frame.filter(usable), k) for k in wide], engine="streaming"), strict=True)
+    names = {k: _codes(named[k], unify=unify_names) for k in keys if k in named}
     return Survey(
         schema=schema,
         rows=found["rows"],
@@ -188,7 +203,13 @@ def survey_lines(frame: pl.LazyFrame, *, today: date, unify_names: bool) -> Surv
         turnover=float(found["money"]) if money is not None else None,
         days=days.sort(WHEN),
         names=names,
+        ranges=ranges,
+        most=found["most"] or 0.0,
     )
+
+
+def _spellings(frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
+    return frame.group_by(pl.col(key).alias(RAW)).agg(pl.len().alias(LINES))
 
 
 def _codes(table: pl.DataFrame, *, unify: bool) -> pl.DataFrame:
@@ -240,15 +261,17 @@ def frequency_of(lines: SalesLines, survey: Survey) -> Frequency:
 class _Space:
     """How three keys become one number: ((item * locations) + location) * periods + (period - first)."""
 
+    size: int
     locations: int
     periods: int
     first: int
     offsets: Mapping[str, int]
     names: Mapping[str, pl.Series]
+    types: Mapping[str, pl.DataType]
 
     def values(self, key: str, codes: np.ndarray) -> pl.Series:
         if key in self.offsets:
-            return (pl.Series(key, codes) + self.offsets[key]).cast(self.names[key].dtype)
+            return (pl.Series(key, codes) + self.offsets[key]).cast(self.types[key])
         if key not in self.names:
             return pl.Series(key, [ALL] * len(codes), dtype=pl.String)
         return self.names[key].gather(codes).alias(key)
@@ -261,12 +284,10 @@ def _pack(frame: pl.LazyFrame, survey: Survey, frequency: Frequency) -> tuple[pl
     offsets, names, sizes = {}, {}, {ITEM: 1, LOCATION: 1}
     for key, table in survey.names.items():
         names[key] = table.select(pl.col(NAME).unique(maintain_order=True))[NAME]
-        low, high = names[key][0], names[key][-1]
-        if names[key].dtype.is_integer() and high - low < 1 << 22:  # the number itself serves as its code: no join
-            codes[key], offsets[key], sizes[key] = pl.col(key).cast(pl.Int64) - low, low, high - low + 1
-        else:
-            frame = frame.join(table.lazy().select(pl.col(RAW).alias(key), pl.col(CODE).alias(f"{key} code")), on=key, how="inner")
-            codes[key], sizes[key] = pl.col(f"{key} code"), names[key].len()
+        frame = frame.join(table.lazy().select(pl.col(RAW).alias(key), pl.col(CODE).alias(f"{key} code")), on=key, how="inner")
+        codes[key], sizes[key] = pl.col(f"{key} code"), names[key].len()
+    for key, (low, high) in survey.ranges.items():
+        codes[key], offsets[key], sizes[key] = pl.col(key).cast(pl.Int64) - low, low, high - low + 1
     if sizes[ITEM] * sizes[LOCATION] * periods >= 1 << 62:
         raise DataError(
             f"{sizes[ITEM]:,} items at {sizes[LOCATION]:,} locations over {periods:,} {frequency.noun}s are too many to "
@@ -275,10 +296,13 @@ def _pack(frame: pl.LazyFrame, survey: Survey, frequency: Frequency) -> tuple[pl
     zero = pl.lit(0, dtype=pl.Int64)
     key_of = (codes.get(ITEM, zero) * sizes[LOCATION] + codes.get(LOCATION, zero)) * periods
     key_of = key_of + frequency.number_of(pl.col(DATE)).cast(pl.Int64) - first
-    return frame.with_columns(key_of.alias("key")), _Space(sizes[LOCATION], periods, first, offsets, names)
+    size = sizes[ITEM] * sizes[LOCATION] * periods
+    return frame.with_columns(key_of.alias("key")), _Space(size, sizes[LOCATION], periods, first, offsets, names, survey.schema)
 
 
-def _add_up(frame: pl.LazyFrame, lines: SalesLines, survey: Survey, kinds: Mapping[str, Kind], today: date) -> pl.DataFrame:
+def _add_up(
+    frame: pl.LazyFrame, space: _Space, lines: SalesLines, survey: Survey, kinds: Mapping[str, Kind], today: date
+) -> pl.DataFrame:
     flaws = line_flaws(survey.schema, today=today)
     seen = {name for name, count in survey.flaws.items() if count}
     series = lines.shape == "series"
@@ -294,21 +318,44 @@ def _add_up(frame: pl.LazyFrame, lines: SalesLines, survey: Survey, kinds: Mappi
         gone = pl.any_horizontal([flaws[f] for f in hidden])
         masked = [SALES, *(name for name, kind in kinds.items() if kind == "past")]
         frame = frame.with_columns(pl.when(~gone).then(pl.col(c)).alias(c) for c in masked)
+    unknown = bool(seen & {"missing_sales", *hidden})
     sales = pl.col(SALES)
+    shift = int(survey.most).bit_length()
+    if (
+        not (series or kinds or seen & {"negative_units", "fractional_units"})
+        and survey.rows <= _AT_ONCE
+        and space.size << shift < 1 << 62
+    ):
+        return _add_up_at_once(frame, shift)
     if "negative_units" in seen:
         totals = [pl.when(sales >= 0).then(sales).sum().alias(SOLD), pl.when(sales < 0).then(sales).sum().alias(RETURNED)]
     else:
         totals = [sales.sum().alias(SOLD)]
-    totals.append((sales.count() if seen & {"missing_sales", *hidden} else pl.len()).cast(pl.UInt32).alias(LINES))
+    if series or unknown:
+        totals.append((sales.count() if unknown else pl.len()).cast(pl.UInt32).alias(LINES))
     if series:
         totals += [sales.min().alias(LEAST), sales.max().alias(MOST), sales.last().alias(LAST)]
     totals += [_summary(name, survey.schema[name]).alias(name) for name in kinds]
     wanted = ["key", SALES, *kinds]
     rows = frame.select(wanted).group_by("key").agg(totals).collect(engine="streaming").sort("key")
-    silent = pl.col(LINES) == 0
-    if seen & {"missing_sales", *hidden}:
-        rows = rows.with_columns(pl.when(~silent).then(pl.col(SOLD)).alias(SOLD))
-    return rows
+    if unknown:
+        rows = rows.with_columns(pl.when(pl.col(LINES) > 0).then(pl.col(SOLD)).alias(SOLD))
+    return rows if series else rows.drop(LINES, strict=False)
+
+
+def _add_up_at_once(frame: pl.LazyFrame, shift: int) -> pl.DataFrame:
+    """Whole units and nothing else: key and units share one number, so that one plain sort brings the lines of a period together.
+
+    Five times faster than grouping, for 8 bytes a line.
+    """
+    both = pl.col("key") * (1 << shift) + pl.col(SALES).cast(pl.Int64)
+    packed = np.sort(frame.select(both.alias("both")).collect(engine="streaming")["both"].to_numpy())
+    keys = packed >> shift
+    packed &= (1 << shift) - 1
+    begin = np.flatnonzero(keys[1:] != keys[:-1]) + 1
+    begin = np.concatenate([np.zeros(min(1, len(keys)), dtype=begin.dtype), begin])
+    units = np.add.reduceat(packed, begin).astype(np.float64) if len(keys) else np.zeros(0)
+    return pl.DataFrame([pl.Series("key", keys[begin]), pl.Series(SOLD, units)])
 
 
 def _summary(name: str, dtype: pl.DataType) -> pl.Expr:
