@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from shelfcast.errors import SettingsError, UnknownNameError, masked, shorten
+from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten
 from shelfcast.forecast import check_levels
 from shelfcast.names import LEVELS, ROLES
 from shelfcast.periods import Frequency, parse_day
@@ -169,7 +169,10 @@ def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{_key(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
     # a JSON string is a TOML basic string, but for DEL, which TOML wants escaped
-    return json.dumps(value if isinstance(value, str) else str(_plain(value)), ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = value if isinstance(value, str) else str(_plain(value))
+    if any("\ud800" <= c <= "\udfff" for c in text):  # a file name that is no Unicode; TOML has no way to write it
+        text = printable(text)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(text: str) -> str:

@@ -26,11 +26,12 @@ import polars as pl
 import shelfcast
 from shelfcast.data.check import check_sales
 from shelfcast.data.clean import Cleaned, CleanSettings, clean_sales
-from shelfcast.data.findings import SEVERITIES, Findings
+from shelfcast.data.findings import SEVERITIES, Finding, Findings
+from shelfcast.data.flaws import REJECTING
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
-from shelfcast.errors import DataError, SettingsError, shorten
+from shelfcast.errors import DataError, SettingsError, masked, printable, shorten
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
@@ -274,7 +275,7 @@ def _prepare(settings: ForecastSettings, clock: _Clock, say: Say, progress: Prog
     with clock("clean"):
         cleaned = clean_sales(lines, settings=_rules(settings), cutoff=settings.cutoff, progress=progress)
     say(f"{cleaned.panel!r}.")
-    _refuse_silence(cleaned.panel, findings, settings, say)
+    _refuse_ruins(cleaned, findings, settings, say)
     judged = judge(cleaned.panel)
     sold = judged["sold"].to_numpy()
     if not sold.any():
@@ -289,17 +290,28 @@ def _prepare(settings: ForecastSettings, clock: _Clock, say: Say, progress: Prog
     return Prepared(lines=lines, findings=findings, cleaned=cleaned, panel=panel, withdrawn=withdrawn)
 
 
-def _refuse_silence(panel: SalesPanel, findings: Findings, settings: SalesSettings, say: Say) -> None:
-    """Without a single unit sold there is nothing to learn from; and history may end before the cutoff that was asked for."""
+def _refuse_ruins(cleaned: Cleaned, findings: Findings, settings: SalesSettings, say: Say) -> None:
+    """A forecast from less than half of the rows, or without a single unit sold, is worth nothing; and it is said what was lost."""
+    panel = cleaned.panel
+    lost = [f for f in findings if f.name in REJECTING]
+    if lost:
+        told = f"{cleaned.rejected_count:,} of {lost[0].of:,} rows cannot be used: {_reasons(lost)}."
+        if 2 * cleaned.rejected_count > lost[0].of:
+            raise DataError(f"{told} Mend them first; `shelfcast check` says more, `shelfcast clean` lists each with its reason.")
+        say(told)
     end = panel.frequency.date(panel.cutoff)
     if not panel.rows.filter(pl.col(PERIOD) <= panel.cutoff).select((pl.col(SALES) != 0).any()).item():
-        grave = [f for f in findings if f.unit == "rows" and 2 * f.count >= f.of]
-        reasons = "; ".join(f"{f.count:,} {f.says}" + (f" (first: {f.places[0]})" if f.places else "") for f in grave)
+        grave = _reasons([f for f in findings if f.unit == "rows" and 2 * f.count >= f.of])
         raise DataError(f"Not one unit was sold up to {end}, as far as the data can be read, so there is nothing to learn from. "
-                        f"{f'Found: {reasons}. ' if reasons else ''}Is this the column of the sales? --columns sales=Name")
+                        f"{f'Found: {grave}. ' if grave else ''}Is this the column of the sales? --columns sales=Name")
     after = panel.frequency.date(panel.cutoff + 1)
     if settings.cutoff is not None and settings.cutoff >= (after.date() if isinstance(after, datetime) else after):
         say(f"History ends with {end}, before the cutoff {settings.cutoff}: the forecast begins on {after}.")
+
+
+def _reasons(found: list[Finding]) -> str:
+    """Findings with their first place, on one line."""
+    return "; ".join(f"{f.count:,} {f.says}" + (f" (first: {f.places[0]})" if f.places else "") for f in found[:5])
 
 
 def _is_fitted_folder(name: str) -> bool:
@@ -401,7 +413,7 @@ def _summary(settings: ForecastSettings, prepared: Prepared, batches: ForecastBa
 def _about(settings: ForecastSettings, manifest: Manifest) -> About:
     """What the report says of its own making."""
     named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
-    source = Path(settings.sales).name if named else "sales"
+    source = printable(Path(masked(str(settings.sales))).name) if named else "sales"
     lines = {"shelfcast": shelfcast.__version__, "model": f"{manifest.model} ({manifest.why_model})", "cutoff": manifest.cutoff,
              "seed": manifest.seed, "data fingerprint": manifest.fingerprint,
              "device": f"{manifest.device} ({manifest.why_device})",

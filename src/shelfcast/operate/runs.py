@@ -76,7 +76,8 @@ class Manifest:
             "packages": installed(CORE), **vars(self), "settings": dict(settings),
         }
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        # names that are no Unicode are written as JSON writes half of a pair: \udce9
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
