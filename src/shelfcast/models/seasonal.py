@@ -5,7 +5,11 @@ sums, so that days without sales do no harm, and the indices are shrunk towards 
 that what does not repeat from season to season is not taken for a rhythm.
 """
 
+from typing import Final
+
 import numpy as np
+
+_FAINT: Final = 0.1  # dividing by less would make a level out of noise
 
 
 def seasonal_index(values: np.ndarray, filled: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,10 +48,21 @@ def seasonal_index(values: np.ndarray, filled: np.ndarray, season: int) -> tuple
     by_chance = np.where(seasons > 0, noise / np.maximum(seasons, 1), 0.0).mean(axis=1)
     found = ((raw - 1) ** 2).mean(axis=1)
     trust = np.clip(1 - by_chance / np.maximum(found, 1e-12), 0.0, 1.0)
-    ones[able] = np.maximum(1 + trust[:, None] * (raw - 1), 0.0)
+    ones[able] = np.where(total == 0, 0.0, np.maximum(1 + trust[:, None] * (raw - 1), 0.0))  # a phase that never sold never sells
     learned = np.minimum(trust / np.maximum(seasons.mean(axis=1), 2.0), 0.5)
     optimism[able] = np.sqrt((1 + learned) / (1 - learned))
     return ones, optimism
+
+
+def without_season(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Values over their period's index, (N, T); nan where the phase hardly sells, since it then says nothing of the level.
+
+    Parameters
+    ----------
+    values : float (N, T), units
+    index : float (N, T), as `by_period` gives it
+    """
+    return np.where(index > _FAINT, values / np.maximum(index, _FAINT), np.nan)
 
 
 def by_period(index: np.ndarray, width: int, *, ahead: bool = False) -> np.ndarray:

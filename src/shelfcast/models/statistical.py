@@ -33,7 +33,7 @@ from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits
 from shelfcast.models.empirical import row_quantiles
 from shelfcast.models.naive import SeasonalNaive
-from shelfcast.models.seasonal import by_period, seasonal_index
+from shelfcast.models.seasonal import by_period, seasonal_index, without_season
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
 
@@ -184,8 +184,7 @@ def _smooth(demand: np.ndarray, method: str, season: int, *, horizon: int,
     rhythm = by_period(index, demand.shape[1])
     index, optimism = none if own_season else (index, optimism)
     past = by_period(index, demand.shape[1])
-    # A phase that never sells says nothing of the level; it is filled like any gap, and nothing is forecast for it.
-    usual = np.where(past > 0, demand / np.where(past > 0, past, 1.0), np.nan)
+    usual = without_season(demand, past)
     filled = fill_between(usual)
     errors = np.where(np.isfinite(usual), 0.0, np.nan)
     # What never moves has no errors, and statsforecast divides by its variance.
@@ -203,8 +202,8 @@ def _smooth(demand: np.ndarray, method: str, season: int, *, horizon: int,
         rows, columns = np.nonzero(np.isfinite(filled[here]))
         errors[here[rows], columns] = usual[here[rows], columns] - fitted
     ahead = by_period(index, horizon, ahead=True)
-    steady = np.where(rhythm > 0, rhythm, np.nan) / past  # what is still to be taken out where ETS keeps its own season
-    growth = _growth(usual / steady, errors / steady, horizon)
+    left = rhythm if own_season else np.ones_like(rhythm)  # what is still to be taken out where ETS keeps its own season
+    growth = _growth(without_season(usual, left), without_season(errors, left), horizon)
     return np.nan_to_num(point) * ahead, errors, growth * ahead * optimism[:, None]
 
 
