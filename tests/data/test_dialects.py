@@ -88,7 +88,7 @@ def test_keys_of_other_tables_take_the_types_of_the_sales(tmp_path):
     pl.DataFrame({"STORE": ["1", "2"], "size": [10, 20]}).write_csv(tmp_path / "stores.csv")
     sales = pl.DataFrame({"store": pl.Series([1, 2], dtype=pl.Int32), "date": [DAY] * 2, "sales": [1, 2]})
     places = read_sales(sales, static=tmp_path / "stores.csv").places
-    assert places.schema == {"location": pl.Int32, "size": pl.Int64}
+    assert places.schema == {"location": pl.Int32, "size": pl.Float64}
 
 
 def test_coordinates_and_attributes_of_places_are_put_together():

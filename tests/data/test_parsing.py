@@ -23,7 +23,8 @@ def _numbers(*texts, decimal=None):
 
 
 @pytest.mark.parametrize("text", [
-    "2015-06-13", "2015/06/13", "20150613", "13.06.2015", "13/6/2015", "13-Jun-2015", "13 June 2015", "Jun 13, 2015", "June 13th 2015",
+    "2015-06-13", "2015/06/13", "20150613", "13.06.2015", "13/6/2015", "13-Jun-2015", "13 June 2015", "Jun 13, 2015",
+    "June 13th 2015",
     "13. Juni 2015", "2015年6月13日", "Saturday, 13 June 2015", "13-06-15", "2015-W24-6", "13 juin 2015",
 ])
 def test_one_day_is_written_in_many_ways(text):
@@ -31,14 +32,16 @@ def test_one_day_is_written_in_many_ways(text):
 
 
 @pytest.mark.parametrize(("text", "day"), [
-    ("2015-06", (2015, 6, 1)), ("06/2015", (2015, 6, 1)), ("2015Q2", (2015, 4, 1)), ("2015", (2015, 1, 1)), ("2015-W24", (2015, 6, 8)),
+    ("2015-06", (2015, 6, 1)), ("06/2015", (2015, 6, 1)), ("2015Q2", (2015, 4, 1)), ("2015", (2015, 1, 1)),
+    ("2015-W24", (2015, 6, 8)),
     ("Jun 2015", (2015, 6, 1)), ("1434153600", (2015, 6, 13)),
 ])
 def test_a_period_is_its_first_day(text, day):
     assert parse_day_text(text, None) == date(*day)
 
 
-@pytest.mark.parametrize("text", ["2015-02-30", "31.04.2015", "soon", "1e300", "99999999", "13/13/2015", "2015-6-13-1", "0000-01-01"])
+@pytest.mark.parametrize("text", ["2015-02-30", "31.04.2015", "soon", "1e300", "99999999", "13/13/2015", "2015-6-13-1",
+                                  "0000-01-01"])
 def test_what_is_no_day_is_none(text):
     assert parse_day_text(text, "dmy") is None
 
@@ -62,7 +65,8 @@ def test_dates_that_read_both_ways_are_an_error_with_the_flag_to_write():
 
 def test_times_of_day_are_kept_and_zones_dropped():
     dates, style = _dates("2015-06-13T08:26:01+02:00", "2015-06-13 17:05", "6/14/2015 5:05 PM", "2015-06-15")
-    assert dates == [datetime(2015, 6, 13, 8, 26, 1), datetime(2015, 6, 13, 17, 5), datetime(2015, 6, 14, 17, 5), datetime(2015, 6, 15)]
+    assert dates == [datetime(2015, 6, 13, 8, 26, 1), datetime(2015, 6, 13, 17, 5), datetime(2015, 6, 14, 17, 5),
+                     datetime(2015, 6, 15)]
     assert any("carry a zone" in s for s in style.told)
 
 

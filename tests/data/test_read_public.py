@@ -4,6 +4,7 @@ import time
 from datetime import date, datetime
 
 import polars as pl
+import polars.testing
 import pytest
 
 from shelfcast.data.read import read_sales
@@ -115,3 +116,20 @@ def test_complete_journey_seconds_become_eastern_time(public_data):
     assert (weeks["date"].dt.date() >= pl.date_range(date(2016, 12, 26), date(2017, 12, 25), "7d", eager=True)).all()
     promotions = lines.tables[0].frame.head(7).collect()
     assert promotions["date"].dt.weekday().to_list() == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("name", [
+    "rossmann/train", "walmart/train", "iowa_liquor/sales_lines_2020", "online_retail/transactions", "m5/daily_sales_sample",
+    "store_item/train", "dominicks_oj/sales", "stallion/stallion", "complete_journey/transactions_sample",
+])
+def test_a_text_copy_reads_to_the_same_values(public_data, tmp_path, name):
+    sample = pl.scan_parquet(public_data / f"{name}.parquet").gather_every(17).head(3_000).collect()
+    sample.write_csv(tmp_path / "copy.csv")
+    typed, text = read_sales(sample), read_sales(tmp_path / "copy.csv")
+    assert (typed.columns, typed.shape, typed.dialect) == (text.columns, text.shape, text.dialect)
+    names = [c for c in typed.frame.collect_schema().names() if c not in ("item", "location", "date")]
+    one, other = typed.frame.collect(), text.frame.collect()
+    pl.testing.assert_frame_equal(one.select(names), other.select(names), abs_tol=1e-6)
+    assert one["date"].cast(pl.Datetime("us")).to_list() == other["date"].cast(pl.Datetime("us")).to_list()
+    for key in {"item", "location"} & set(one.columns):
+        assert one[key].cast(pl.String).to_list() == other[key].cast(pl.String).to_list()

@@ -29,7 +29,8 @@ def written_tables(draw):
         "rows": [(names[k % len(names)], days[k], sales[k] / 10**decimals) for k in range(31)],
         "decimals": decimals, "comma": comma, "grouped": draw(st.booleans()) and decimals > 0,
         "delimiter": draw(st.sampled_from(";\t|" if comma else ",;\t|")), "style": draw(st.sampled_from(_STYLES)),
-        "encoding": draw(st.sampled_from(("utf-8", "utf-8-sig", "utf-16", "utf-16-le"))), "end": draw(st.sampled_from(("\n", "\r\n"))),
+        "encoding": draw(st.sampled_from(("utf-8", "utf-8-sig", "utf-16", "utf-16-le"))),
+        "end": draw(st.sampled_from(("\n", "\r\n"))),
     }
 
 

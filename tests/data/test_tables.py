@@ -189,7 +189,8 @@ def test_inches_are_no_quotes(tmp_path):
     assert _rows(tmp_path / "sales.csv")["item"].to_list() == ['32" screen', "cable"]
 
 
-@pytest.mark.parametrize(("encoding", "name"), [("cp1252", "Café"), ("utf-16", "Café"), ("gb18030", "商品牛奶"), ("utf-8-sig", "Café")])
+@pytest.mark.parametrize(("encoding", "name"), [("cp1252", "Café"), ("utf-16", "Café"), ("gb18030", "商品牛奶"),
+                                                ("utf-8-sig", "Café")])
 def test_encodings_are_found_out(tmp_path, encoding, name):
     (tmp_path / "sales.csv").write_bytes(f"item,sales\n{name},1\n{name},2\n".encode(encoding))
     table = open_table(tmp_path / "sales.csv")

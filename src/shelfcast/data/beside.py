@@ -110,7 +110,8 @@ def _must_meet(frame: pl.LazyFrame, lines: pl.LazyFrame, keys: Sequence[str], na
             if theirs.join(ours.unique(), on=key, how="semi").head(1).collect(engine="streaming").height:
                 break
         else:
-            firsts = [f.select(key).drop_nulls().head(_SAMPLE).unique(maintain_order=True).head(3).collect() for f in (frame, lines)]
+            firsts = [f.select(key).drop_nulls().head(_SAMPLE).unique(maintain_order=True).head(3).collect()
+                      for f in (frame, lines)]
             has, have = (", ".join(shorten(v, 20) for v in f[key]) or "none" for f in firsts)
             raise DataError(f"No {key} of {name} is in the sales: it has {has}, the sales have {have}. "
                             f"Name them alike, or name its {key} column: --columns {key}=...")

@@ -24,6 +24,7 @@ _SAMPLE: Final = 50_000  # texts looked at for the decimal mark
 MISSING: Final = ("", "na", "n/a", "#n/a", "null", "none", "nan", "nat", "-", "--", "?", ".", "#value!",
                   "#ref!", "#div/0!", "無", "无")
 """Texts, in lower case, that say `nothing is known` in a column of dates or numbers."""
+_MISSING_AS_WRITTEN: Final = sorted({w for m in MISSING for w in (m, m.upper(), m.title(), m.capitalize(), "NaN", "NaT")})
 
 _MONTHS: Final = {
     **{m: i for i, names in enumerate((
@@ -52,14 +53,14 @@ class DateStyle:
     days : {day as written: the day}
     order : which of day and month stands first, where that had to be decided
     times : times of day other than midnight occur
-    zoned : some carry an offset or a zone
+    clocked : some carry a time of day, be it midnight
     told : sentences for the user
     """
 
     days: Mapping[str, date]
     order: Order | None = None
     times: bool = False
-    zoned: bool = False
+    clocked: bool = False
     told: tuple[str, ...] = ()
 
 
@@ -84,7 +85,10 @@ def date_style(frame: pl.LazyFrame, column: str, *, order: Order | None = None) 
         If they can be read day first and month first alike, or are no dates.
     """
     text = pl.col(column).str.strip_chars()
-    found = (frame.select(_day_part(text).alias("day"), _time_shape(text).alias("shape")).drop_nulls("day").unique()
+    clocked = bool(frame.select(pl.col(column).str.contains(":", literal=True).any()).collect(engine="streaming").item())
+    shape = _time_shape(text) if clocked else pl.lit(None, dtype=pl.String)
+    day = _day_part(text) if clocked else text  # the pattern costs more than all else, and most dates have no time of day
+    found = (frame.select(day.alias("day"), shape.alias("shape")).drop_nulls("day").unique()
              .head(MOST_DAYS * 4).collect(engine="streaming"))
     days = [d for d in found["day"].unique().sort().to_list() if d.lower() not in MISSING]
     if len(days) > MOST_DAYS:
@@ -100,7 +104,7 @@ def date_style(frame: pl.LazyFrame, column: str, *, order: Order | None = None) 
                         f"Name the date column: --columns date=...")
     if zoned:
         told.append(f"The times in {column!r} carry a zone; the wall time as written was kept and the zone dropped.")
-    return DateStyle(parsed, decided, times, zoned, tuple(told))
+    return DateStyle(parsed, decided, times, clocked, tuple(told))
 
 
 def parse_date(column: str, style: DateStyle) -> pl.Expr:
@@ -108,7 +112,8 @@ def parse_date(column: str, style: DateStyle) -> pl.Expr:
     text = pl.col(column).str.strip_chars()
     if not style.days:
         return pl.lit(None, dtype=pl.Date)
-    day = _day_part(text).replace_strict(pl.Series(list(style.days)), pl.Series(list(style.days.values()), dtype=pl.Date),
+    written = _day_part(text) if style.clocked else text
+    day = written.replace_strict(pl.Series(list(style.days)), pl.Series(list(style.days.values()), dtype=pl.Date),
                                          default=None, return_dtype=pl.Date)
     if not style.times:
         return day
@@ -279,7 +284,7 @@ def parse_number(column: str, style: NumberStyle) -> pl.Expr:
 
 def is_missing(column: str) -> pl.Expr:
     """True where a text says that nothing is known."""
-    return pl.col(column).is_null() | pl.col(column).str.strip_chars().str.to_lowercase().is_in(list(MISSING))
+    return pl.col(column).is_null() | pl.col(column).str.strip_chars().is_in(_MISSING_AS_WRITTEN)
 
 
 def _leftover(column: str) -> pl.Expr:

@@ -200,7 +200,7 @@ def _check_lines(path: Path, name: str, layout: _Layout) -> tuple[bool, list[str
     there = line.is_not_null() & (line.str.strip_chars() != "")
     counted = lines.with_columns(line.str.count_matches(layout.delimiter, literal=True).cast(pl.Int32).alias("many"),
                                  line.str.count_matches('"', literal=True).alias("quotes"))
-    opens = (quotes > 0) & line.str.contains(rf'(^|{re.escape(layout.delimiter)})\s*"')
+    opens = line.filter(quotes > 0).str.contains(rf'(^|{re.escape(layout.delimiter)})\s*"')
     more, fewer = there & (quotes == 0) & (many > wanted), there & (quotes == 0) & (many < wanted)
     try:
         found = counted.select(

@@ -20,6 +20,7 @@ _WHOLE: Final = r"^(0|-?[1-9]\d{0,17})$"  # whole numbers that lose nothing: no 
 _NUMBERLIKE: Final = (r"^\s*[-+(]?\s*(\p{Sc}|[A-Z]{3})?\s*(\d[\d.,'’ \u00a0\u202f]*|\.\d+)([eE][-+]?\d+)?\s*"
                       r"(\p{Sc}|[A-Z]{3})?\)?\s*$")
 _SINCE_1970: Final[dict[Literal["s", "ms", "us", "ns"], int]] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_MOST_ODD: Final = 50_000  # distinct texts looked at
 _MOSTLY: Final = 0.9  # share of numbers from which a text column is taken for numbers with mistakes in it
 
 
@@ -46,7 +47,8 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
     schema = frame.collect_schema()
     styles = dict(styles or {})
     purposes: dict[str, tuple[str, Purpose]] = dict(wanted)
-    kinds = _found_kinds(frame, {n: c for n, (c, p) in wanted.items() if p in ("key", "value") and schema[c] == pl.String}, untyped)
+    texts_of_kind = {n: (c, p) for n, (c, p) in wanted.items() if p in ("key", "value") and schema[c] == pl.String}
+    kinds = _found_kinds(frame, texts_of_kind, untyped)
     for name, found in kinds.items():
         if found == "number" and wanted[name][1] == "value":
             purposes[name] = (wanted[name][0], "number")
@@ -68,7 +70,7 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
             _add_date(out, frame, name, column, kind, styles.get(name), texts)
         elif purpose == "number":
             _add_number(out, name, column, kind, style, texts)
-        elif kinds.get(name) == "whole":
+        elif kinds.get(name) == "whole" and purpose == "key":
             out.columns.append(pl.col(column).str.strip_chars().cast(pl.Int64, strict=False).alias(name))
         elif kinds.get(name) == "boolean" and purpose == "value":
             true = pl.col(column).str.strip_chars().str.to_lowercase() == "true"
@@ -92,31 +94,44 @@ def _refuse_words(frame: pl.LazyFrame, columns: Sequence[str], style: NumberStyl
                             f"the right column: --columns sales=... (or price=..., stock=...)")
 
 
-def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, str], untyped: bool) -> dict[str, str]:
-    """{name: whole, number, boolean or text} of text columns, by one pass over an untyped source."""
-    if not untyped or not texts:
-        return {}
-    asked = []
-    for i, column in enumerate(texts.values()):
-        there = ~is_missing(column)
-        text = pl.col(column).str.strip_chars()
-        asked += [there.sum().alias(f"{i} all"), (there & text.str.contains(_WHOLE)).sum().alias(f"{i} whole"),
-                  (there & text.str.contains(_NUMBERLIKE)).sum().alias(f"{i} number"),
-                  (there & text.str.to_lowercase().is_in(["true", "false"])).sum().alias(f"{i} boolean"),
-                  (pl.col(column).is_not_null() & ~there).sum().alias(f"{i} missing")]
-    found = frame.select(asked).collect(engine="streaming").row(0, named=True)
-    kinds = {}
-    for i, name in enumerate(texts):
-        count = found[f"{i} all"]
-        if count and found[f"{i} boolean"] == count:
-            kinds[name] = "boolean"
-        elif count and found[f"{i} whole"] == count and not found[f"{i} missing"]:
-            kinds[name] = "whole"
-        elif count and found[f"{i} number"] >= _MOSTLY * count:
-            kinds[name] = "number"
+def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, tuple[str, Purpose]], untyped: bool) -> dict[str, str]:
+    """{name: whole, number, boolean or text} of text columns of an untyped source.
+
+    Keys are few, so all their values are looked at; of covariates, the plain numbers are counted and the rest is looked at.
+    """
+    kinds: dict[str, str] = {}
+    values = []
+    for name, (column, purpose) in texts.items() if untyped else ():
+        if purpose == "key":
+            distinct = frame.select(pl.col(column).str.strip_chars().unique()).collect(engine="streaming")[column].drop_nulls()
+            kinds[name] = "whole" if len(distinct) and bool(distinct.str.contains(_WHOLE).all()) else "text"
         else:
-            kinds[name] = "text"
+            values.append((name, column))
+    if not values:
+        return kinds
+    asked = [e for name, column in values for e in (
+        pl.col(column).count().alias(f"all {name}"),
+        pl.col(column).str.strip_chars().cast(pl.Float64, strict=False).count().alias(f"plain {name}"))]
+    found = frame.select(asked).collect(engine="streaming").row(0, named=True)
+    for name, column in values:
+        count, plain = found[f"all {name}"], found[f"plain {name}"]
+        kinds[name] = "text" if not count else "number" if plain == count else _kind_of_rest(frame, column, count, plain)
     return kinds
+
+
+def _kind_of_rest(frame: pl.LazyFrame, column: str, count: int, plain: int) -> str:
+    """What a column is whose texts are not all plain numbers."""
+    text = pl.col(column).str.strip_chars()
+    odd = frame.select(text).filter(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
+    groups = odd.group_by(column).len().head(_MOST_ODD).collect(engine="streaming")
+    groups = groups.filter(~is_missing(column))
+    if not groups.height:
+        return "number" if plain else "text"
+    if not plain and bool(groups[column].str.to_lowercase().is_in(["true", "false"]).all()):
+        return "boolean"
+    like = int(groups.filter(pl.col(column).str.contains(_NUMBERLIKE))["len"].sum())
+    rest = int(groups["len"].sum())
+    return "number" if plain + like >= _MOSTLY * (plain + rest) else "text"
 
 
 def _add_date(out: Typed, frame: pl.LazyFrame, name: str, column: str, kind: pl.DataType, order: str | None, texts: bool) -> None:

@@ -42,6 +42,7 @@ def test_a_cancelling_invoice_begins_with_c():
 
 def test_nixtla_future_and_static_tables_join_by_series():
     sales = pl.DataFrame({"unique_id": ["a"], "ds": [date(2024, 1, 1)], "y": [1.0]})
-    lines = read_sales(sales, covariates=[pl.DataFrame({"unique_id": ["a"], "ds": [date(2024, 1, 2)], "rain": [2.0]})], known=["rain"],
+    rain = pl.DataFrame({"unique_id": ["a"], "ds": [date(2024, 1, 2)], "rain": [2.0]})
+    lines = read_sales(sales, covariates=[rain], known=["rain"],
                        static=pl.DataFrame({"unique_id": ["a"], "family": ["tea"]}))
     assert lines.tables[0].frame.collect_schema().names() == ["item", "date", "rain"] and lines.items.rows() == [("a", "tea")]

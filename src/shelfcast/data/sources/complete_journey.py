@@ -17,14 +17,14 @@ _WEEK_1: Final = date(2016, 12, 26)  # the Monday of the week that holds 2017-01
 
 
 def _local_time(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyFrame:  # noqa: ARG001
-    seconds = pl.col(names["transaction_timestamp"]).cast(pl.Int64)
+    seconds = pl.col(names["transaction_timestamp"]).cast(pl.Float64, strict=False).cast(pl.Int64)
     local = pl.from_epoch(seconds, time_unit="s").dt.replace_time_zone("UTC").dt.convert_time_zone(_ZONE).dt.replace_time_zone(None)
-    units, money = pl.col(names["quantity"]).cast(pl.Float64), pl.col(names["sales_value"]).cast(pl.Float64)
+    units, money = (pl.col(names[c]).cast(pl.Float64, strict=False) for c in ("quantity", "sales_value"))
     return frame.with_columns(local.alias("date"), pl.when(units > 0).then(money / units).alias("price"))
 
 
 def _week_to_days(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyFrame:  # noqa: ARG001
-    monday = (pl.lit(_WEEK_1) + pl.duration(days=(pl.col(names["week"]).cast(pl.Int32) - 1) * 7)).cast(pl.Date)
+    monday = (pl.lit(_WEEK_1) + pl.duration(days=(pl.col(names["week"]).cast(pl.Int32, strict=False) - 1) * 7)).cast(pl.Date)
     return frame.with_columns(pl.concat_list([monday + pl.duration(days=k) for k in range(7)]).alias("date")).explode("date")
 
 

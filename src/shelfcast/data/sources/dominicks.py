@@ -17,13 +17,13 @@ WEEK_1: Final = date(1989, 9, 14)
 
 def _weeks_and_units(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyFrame:  # noqa: ARG001
     brand = pl.col(names["brand"])
-    own = pl.coalesce(pl.when(brand.cast(pl.Int32) == k).then(pl.col(names[f"price{k}"])) for k in range(1, 12)
+    own = pl.coalesce(pl.when(brand.cast(pl.Int32, strict=False) == k).then(pl.col(names[f"price{k}"])) for k in range(1, 12)
                       if f"price{k}" in names)
-    week = pl.col(names["week"]).cast(pl.Int32)
+    week = pl.col(names["week"]).cast(pl.Int32, strict=False)
     return frame.with_columns(
         (pl.lit(WEEK_1) + pl.duration(days=(week - 1) * 7)).cast(pl.Date).alias("date"),
-        pl.col(names["logmove"]).cast(pl.Float64).exp().round(0).alias("units"),
-        own.cast(pl.Float64).alias("price"),
+        pl.col(names["logmove"]).cast(pl.Float64, strict=False).exp().round(0).alias("units"),
+        own.cast(pl.Float64, strict=False).alias("price"),
     )
 
 

@@ -8,8 +8,8 @@ from shelfcast.periods import Frequency
 
 def _unit_price(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyFrame:  # noqa: ARG001
     """Dollars a bottle; null where no bottle was ordered."""
-    bottles = pl.col(names["bottles"])
-    dollars = pl.col(names["sale_cents"]).cast(pl.Float64) / 100
+    bottles = pl.col(names["bottles"]).cast(pl.Float64, strict=False)
+    dollars = pl.col(names["sale_cents"]).cast(pl.Float64, strict=False) / 100
     return frame.with_columns(pl.when(bottles != 0).then(dollars / bottles).alias("price"))
 
 

@@ -34,7 +34,7 @@ def _melt(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyF
 
 def _weeks_to_days(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyFrame:  # noqa: ARG001
     """Seven rows, one a day, for each row of a Walmart week; the calendar is not needed."""
-    week = pl.col(names["wm_yr_wk"]).cast(pl.Int32)
+    week = pl.col(names["wm_yr_wk"]).cast(pl.Int32, strict=False)
     start = (week // 100).replace_strict(list(_YEARS), list(_YEARS.values()), default=None, return_dtype=pl.Date)
     first = (start + pl.duration(days=(week % 100 - 1) * 7)).cast(pl.Date)
     days = pl.concat_list([first + pl.duration(days=k) for k in range(7)])
