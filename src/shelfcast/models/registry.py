@@ -108,6 +108,11 @@ def make_model(name: str, settings: Mapping[str, object] | None = None) -> Forec
     return kind(made)
 
 
+def setting_names(name: str) -> list[str]:
+    """The settings that a model has."""
+    return [f.name for f in fields(_classes(_entry(name))[1])]
+
+
 def missing_package(name: str) -> str | None:
     """The package that a model needs and that is not installed, or None when the model can run."""
     package = _entry(name).package
