@@ -31,7 +31,7 @@ from shelfcast.data.flaws import REJECTING
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
-from shelfcast.errors import DataError, SettingsError, masked, printable, shorten
+from shelfcast.errors import DataError, SettingsError, SourceError, masked, printable, shorten
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
@@ -112,14 +112,16 @@ def check(settings: SalesSettings, *, horizon: int = 0, say: Say = silent, progr
     if horizon < 0 or horizon > MAX_HORIZON:
         raise SettingsError(f"The horizon is {shorten(horizon)}; it must be a whole number of periods from 0 to {MAX_HORIZON:,}.")
     lines = _read(settings, say)
-    return check_sales(lines, horizon=horizon, cutoff=settings.cutoff, progress=progress or Silent())
+    with _reading(lines):
+        return check_sales(lines, horizon=horizon, cutoff=settings.cutoff, progress=progress or Silent())
 
 
 def clean(settings: SalesSettings, out: Path, *, say: Say = silent, progress: Progress | None = None) -> Cleaned:
     """Clean sales into a folder: panel/, sales.parquet, changes.csv, rejected.csv."""
     check_folder(out, marks=CLEANED)
     lines = _read(settings, say)
-    cleaned = clean_sales(lines, settings=_rules(settings), cutoff=settings.cutoff, progress=progress or Silent())
+    with _reading(lines):
+        cleaned = clean_sales(lines, settings=_rules(settings), cutoff=settings.cutoff, progress=progress or Silent())
     with whole_folder(out) as folder:
         cleaned.panel.save(folder / "panel")
         cleaned.panel.to_frame().write_parquet(folder / "sales.parquet")
@@ -263,6 +265,15 @@ def _read(settings: SalesSettings, say: Say) -> SalesLines:
     return lines
 
 
+@contextmanager
+def _reading(lines: SalesLines) -> Iterator[None]:
+    """Lines are read while they are checked and cleaned: damage deep inside a file shows only then."""
+    try:
+        yield
+    except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
+        raise SourceError(f"{shorten(lines.source)} is damaged and cannot be read to its end: {shorten(error, 300)}") from error
+
+
 def _rules(settings: SalesSettings) -> CleanSettings:
     return CleanSettings(returns=settings.returns)
 
@@ -270,9 +281,9 @@ def _rules(settings: SalesSettings) -> CleanSettings:
 def _prepare(settings: ForecastSettings, clock: _Clock, say: Say, progress: Progress) -> Prepared:
     with clock("read"):
         lines = _read(settings, say)
-    with clock("check"):
+    with clock("check"), _reading(lines):
         findings = check_sales(lines, horizon=settings.horizon, cutoff=settings.cutoff, progress=progress)
-    with clock("clean"):
+    with clock("clean"), _reading(lines):
         cleaned = clean_sales(lines, settings=_rules(settings), cutoff=settings.cutoff, progress=progress)
     say(f"{cleaned.panel!r}.")
     _refuse_ruins(cleaned, findings, settings, say)
