@@ -57,6 +57,17 @@ def rossmann() -> Task:
     return Task(_with_static(panel, places), 48, 7)
 
 
+def rossmann_week() -> Task:
+    """The same by weeks from Monday, with the days of each flag as known covariates."""
+    days = pl.read_parquet(DATA / "rossmann/train.parquet").rename({"Store": "location", "Date": "date", "Sales": "sales"})
+    known = ["Open", "Promo", "SchoolHoliday", "state_closed_day"]
+    week = pl.col("date").cast(pl.Date).dt.truncate("1w")
+    weeks = days.group_by("location", week).agg(pl.len().alias("days"), *(pl.col(c).sum().cast(pl.Float64) for c in ("sales", *known)))
+    places = pl.read_parquet(DATA / "rossmann/store.parquet").rename({"Store": "location"})
+    panel = SalesPanel.from_frame(weeks.filter(pl.col("days") == 7), freq="W", known=known, places=places)
+    return Task(_with_static(panel, places), 13, 1)
+
+
 def walmart() -> Task:
     """Weekly sales of the 2,936 store-departments that fev keeps: those with at least 79 weeks of sales."""
     sales = pl.read_parquet(DATA / "walmart/train.parquet").rename(
@@ -121,7 +132,7 @@ def iowa() -> Task:
     return Task(SalesPanel.from_frame(table.filter(alive), freq="W", absent="zero"), 8, 1)
 
 
-TASKS: dict[str, Callable[[], Task]] = {f.__name__: f for f in (rossmann, walmart, m5, store_item, stallion, dominicks, iowa)}
+TASKS: dict[str, Callable[[], Task]] = {f.__name__: f for f in (rossmann, rossmann_week, walmart, m5, store_item, stallion, dominicks, iowa)}
 
 
 def _with_static(panel: SalesPanel, attributes: pl.DataFrame) -> SalesPanel:
@@ -159,8 +170,19 @@ def window(task: Task, k: int) -> tuple[SalesPanel, list[Group]]:
     for cutoff in np.unique(cutoffs):
         chosen = np.flatnonzero(cutoffs == cutoff)
         at = int(cutoff) - whole.first + 1
-        groups.append(Group(cut(hidden_panel.select(chosen), int(cutoff)), whole.sales[chosen, :at], whole.sales[chosen, at:at + h]))
+        groups.append(Group(_with_gaps(cut(hidden_panel.select(chosen), int(cutoff)), h), whole.sales[chosen, :at], whole.sales[chosen, at:at + h]))
     return cut(hidden_panel, int(cutoffs.max())), groups
+
+
+def _with_gaps(past: SalesPanel, horizon: int) -> SalesPanel:
+    """Rows, with nothing in them, for the periods ahead that the data lack (a shop that was rebuilt)."""
+    known = [c for c in past.rows.columns if past.covariates.get(c) == "known"]
+    if not known:
+        return past
+    ahead = np.arange(past.cutoff + 1, past.cutoff + horizon + 1, dtype=np.int32)
+    grid = pl.DataFrame({SERIES: np.repeat(np.arange(len(past), dtype=np.uint32), horizon), PERIOD: np.tile(ahead, len(past))})
+    gaps = grid.join(past.rows, on=[SERIES, PERIOD], how="anti")
+    return replace(past, rows=pl.concat([past.rows, gaps], how="diagonal").sort(SERIES, PERIOD))
 
 
 def measures(truth: np.ndarray, quantiles: np.ndarray, naive_error: np.ndarray) -> dict[str, float]:
@@ -214,7 +236,8 @@ def run(task: Task, k: int, model: Forecaster) -> dict[str, float]:
 def _models(name: str, effort: str, seed: int, rows: int | None) -> Callable[[int], Forecaster]:
     if name == "profile":
         return lambda horizon: Profile(ProfileSettings(seed=seed, horizon=horizon))
-    return lambda horizon: Boosted(BoostedSettings(seed=seed, horizon=horizon, effort=effort, max_rows=rows))  # type: ignore[arg-type]
+    return lambda horizon: Boosted(BoostedSettings(seed=seed, horizon=horizon, effort=effort, max_rows=rows,
+                                                    threads=int(os.environ.get("OMP_NUM_THREADS", "2"))))  # type: ignore[arg-type]
 
 
 def _commit() -> str:

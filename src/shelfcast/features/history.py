@@ -129,7 +129,7 @@ class Levels:
     Attributes
     ----------
     short, middle, long : float (N,)
-    middle_year_ago : float (N,), the middle level one year before the origin; nan without history there
+    middle_year_ago, long_year_ago : float (N,), levels one year before the origin; nan without history there
     weight_year_ago : float (N,), periods of history behind it
     """
 
@@ -137,6 +137,7 @@ class Levels:
     middle: np.ndarray
     long: np.ndarray
     middle_year_ago: np.ndarray
+    long_year_ago: np.ndarray
     weight_year_ago: np.ndarray
 
 
@@ -151,7 +152,8 @@ def levels(sales: np.ndarray, effects: np.ndarray, rhythm: Rhythm, *, noise: np.
     width = sales.shape[1]
     age = np.arange(width)[::-1]
     weights = [0.5 ** (age / half) for half in rhythm.halves]
-    weights.append(np.where(age >= rhythm.year, 0.5 ** ((age - rhythm.year) / rhythm.halves[1]), 0.0))
+    past_year = np.maximum(age - rhythm.year, 0)
+    weights += [np.where(age >= rhythm.year, 0.5 ** (past_year / half), 0.0) for half in rhythm.halves[1:]]
     matrix = np.stack(weights, axis=1)
     known = np.isfinite(sales)
     total = np.where(known, np.maximum(sales, 0), 0.0) @ matrix
@@ -162,7 +164,8 @@ def levels(sales: np.ndarray, effects: np.ndarray, rhythm: Rhythm, *, noise: np.
     short = (total[:, 0] + pull * middle) / (exposure[:, 0] + pull)
     enough = exposure[:, 3] > 1.0
     ago = np.where(enough, (total[:, 3] + 0.1 * long) / (exposure[:, 3] + 0.1), np.nan)
-    return Levels(short, middle, long, ago, exposure[:, 3])
+    long_ago = np.where(enough, (total[:, 4] + 0.1 * long) / (exposure[:, 4] + 0.1), np.nan)
+    return Levels(short, middle, long, ago, long_ago, exposure[:, 3])
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ def habits(sales: np.ndarray, rhythm: Rhythm, level: np.ndarray) -> Habits:
     error = (error * pairs + 0.5 * level * 2) / (pairs + 2)
     error = np.maximum(error, np.maximum(0.02 * level, TINY))
     recent = slice(max(0, width - 4 * rhythm.recent), width)
-    zeros = known & ~sold
+    zeros = sales == 0  # a return is no period without a sale
     zeros_recent = (zeros[:, recent].sum(1)) / np.maximum(known[:, recent].sum(1), 1)
     times = sold.sum(1)
     size = (np.where(sold, sales, 0).sum(1) + np.maximum(level, TINY)) / (times + 1)

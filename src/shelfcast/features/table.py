@@ -246,7 +246,10 @@ def stand(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int) -> Standing
                     np.where(np.isfinite(sales), each, 0.0))
 
 
-BASE_TERMS = ("middle/long", "short/middle", "own year ago", "item year ago", "place year ago", "all year ago")
+BASE_TERMS = ("middle/long", "short/middle", "own year ago", "item year ago", "place year ago", "all year ago",
+              "own slope year ago", "item slope year ago", "place slope year ago", "all slope year ago")
+"""Year ago: the target's period last year over the middle level there. Slope: the middle over the long level there, which
+together with `middle/long` chooses which level last year's shape is put upon."""
 
 
 def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
@@ -268,9 +271,14 @@ def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
     terms = np.full((n, h, len(BASE_TERMS)), np.nan)
     terms[:, :, 0] = np.log((level.middle + TINY) / (level.long + TINY))[:, None]
     terms[:, :, 1] = np.log((level.short + TINY) / (level.middle + TINY))[:, None]
-    shapes = group_shapes(block, pooled, rhythm, o, ago)
-    for j, shape in enumerate(shapes, start=3):
+    for j, shape in enumerate(group_shapes(block, pooled, rhythm, o, ago), start=3):
         terms[:, :, j] = np.log(np.maximum(shape, 0.02))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        terms[:, :, 6] = np.log((level.middle_year_ago + TINY) / (level.long_year_ago + TINY))[:, None]
+        for j, (codes, index) in enumerate(_indexes(block, pooled), start=7):
+            end = o + block.first - pooled.first - rhythm.year
+            slope = np.log(_index_level(index, end, rhythm.halves[1]) / _index_level(index, end, rhythm.halves[2]))
+            terms[:, :, j] = slope[codes][:, None]
     if level.weight_year_ago.any():
         sold, exposed = own_window(block, standing, ago, rhythm.smooth)
         pull = (0.3 + 2.0 * np.minimum(standing.noise, 4.0))[:, None]

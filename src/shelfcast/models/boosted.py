@@ -27,10 +27,19 @@ import numpy as np
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
 from shelfcast.features.history import TINY
 from shelfcast.features.table import Block, base_terms, features_at, make_block, stand
-from shelfcast.forecast import Forecast, check_levels
-from shelfcast.models.base import Traits
+from shelfcast.forecast import Forecast, check_horizon, check_levels
+from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import Draw, Sample, draw_sample, draws, stands
-from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients, chunk_size, error_scale, finish, is_slow
+from shelfcast.models.profile import (
+    Profile,
+    ProfileSettings,
+    apply_coefficients,
+    chunk_size,
+    error_scale,
+    finish,
+    is_slow,
+    require_fitted,
+)
 from shelfcast.models.quantiles import SlowShape, SteadyShape
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
@@ -38,6 +47,7 @@ from shelfcast.panel import SalesPanel
 Effort = Literal["fast", "full"]
 FOLDS = 3
 FEWEST_ROWS = 1_000  # below this, of either kind of demand, trees find nothing that holds
+FEW_ROWS = 20_000  # below this, threads wait for each other longer than they work
 _FORMAT = 1
 _BLOCKS = 4  # blocks of time from which on folds are blocks of time
 _TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
@@ -210,7 +220,7 @@ class Boosted:
             "objective": objective, "learning_rate": size.rate, "num_leaves": size.leaves, "feature_fraction": 0.6,
             "min_data_in_leaf": int(np.clip(len(target) // 500, 20, 200)), "bagging_fraction": 0.7, "bagging_freq": 1,
             "lambda_l2": 1.0, "max_bin": 127, "verbose": -1, "deterministic": True, "force_row_wise": True,
-            "num_threads": self.settings.threads, "seed": self.settings.seed, "max_cat_threshold": 16, "cat_smooth": 20.0,
+            "num_threads": self.settings.threads if len(target) >= FEW_ROWS else 1, "seed": self.settings.seed, "max_cat_threshold": 16, "cat_smooth": 20.0,
         }
         data = lgb.Dataset(x, target, weight=weight, feature_name=_plain(self.names_),
                            categorical_feature=[i for i, n in enumerate(self.names_) if n in self.categorical_],
@@ -221,16 +231,18 @@ class Boosted:
             model = lgb.train(parameters, data.subset(rest.tolist()), num_boost_round=size.trees)
             models.append(model)
             if len(out):
-                unseen[out] = model.predict(x[out], num_threads=self.settings.threads)
+                unseen[out] = model.predict(x[out], num_threads=parameters["num_threads"])
         return models, unseen
 
     # -- forecasting ------------------------------------------------------------------------------------------------
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
         """Forecast every series of the panel, a run of series at a time."""
+        require_fitted(self, "boosting_")
         if not self.boosting_:
             return self.profile_.predict(panel, horizon=horizon, levels=levels)
         checked = check_levels(levels)
+        require_future(panel, check_horizon(horizon))
         quantiles, means = [], []
         context = self.profile_.scheme_.rhythm.context
         for chunk in panel.chunks(chunk_size(context + horizon, horizon)):
@@ -270,13 +282,15 @@ class Boosted:
 
     def _average(self, kind: str, x: np.ndarray) -> np.ndarray:
         """(R,): the mean of what the folds' models say."""
-        said = [np.asarray(m.predict(x, num_threads=self.settings.threads)) for m in self.trees_[kind]]
+        threads = self.settings.threads if len(x) >= FEW_ROWS else 1
+        said = [np.asarray(m.predict(x, num_threads=threads)) for m in self.trees_[kind]]
         return np.mean(said, axis=0)
 
     # -- saving -----------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's text models, arrays and settings into a folder."""
+        require_fitted(self, "boosting_")
         self.profile_.save(folder)
         for kind, models in self.trees_.items():
             for i, model in enumerate(models):

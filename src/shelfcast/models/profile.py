@@ -23,8 +23,8 @@ from shelfcast.errors import SettingsError, WeightsError
 from shelfcast.features.history import TINY, Habits
 from shelfcast.features.places import Pooled
 from shelfcast.features.table import BASE_TERMS, Block, Scheme, base_terms, make_block, stand
-from shelfcast.forecast import Forecast, check_levels
-from shelfcast.models.base import Traits
+from shelfcast.forecast import Forecast, check_horizon, check_levels
+from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import Sample, draw_sample, draws, stands
 from shelfcast.models.quantiles import SlowShape, SteadyShape
 from shelfcast.names import LEVELS
@@ -32,8 +32,9 @@ from shelfcast.panel import SalesPanel
 
 SLOW = 0.1  # share of periods without a sale from which a series counts as slow
 NAIVE_SHARE = 0.5  # of the naive error that joins the base in the scale of errors, so that small bases do not blow errors up
-_PRIOR = np.array([0.7, 0.3, 0.2, 0.3, 0.1, 0.2])  # coefficients without evidence, in the order of BASE_TERMS
+_PRIOR = np.array([0.7, 0.3, 0.2, 0.3, 0.1, 0.2, 0.0, 0.0, 0.0, 0.0])  # coefficients without evidence, in the order of BASE_TERMS
 _PRIOR_ROWS = 200.0  # rows of evidence that they are worth
+_ENOUGH_ROWS = 2_000  # past forecasts that know last year, from which on those that do not are left out
 _FORMAT = 1
 
 
@@ -108,7 +109,9 @@ class Profile:
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
         """Forecast every series of the panel."""
+        require_fitted(self, "scheme_")
         checked = check_levels(levels)
+        require_future(panel, check_horizon(horizon))
         quantiles, means = [], []
         context = self.scheme_.rhythm.context
         for chunk in panel.chunks(chunk_size(context + horizon)):
@@ -139,6 +142,7 @@ class Profile:
 
     def save(self, folder: Path) -> None:
         """Write arrays, tables and settings into a folder."""
+        require_fitted(self, "scheme_")
         self.pooled_.save(folder)
         np.savez_compressed(folder / "profile.npz", coefficients=self.coefficients_, edges=self.steady_.edges,
                             values=self.steady_.values, means=self.steady_.means, knots=self.slow_.knots, slow=self.slow_.values)
@@ -164,6 +168,12 @@ class Profile:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{str(folder)!r} holds no profile that can be read; fit it and save it again.") from error
         return model
+
+
+def require_fitted(model: object, learned: str) -> None:
+    """Refuse to forecast or save before fit."""
+    if not hasattr(model, learned):
+        raise SettingsError("The model has learned nothing yet: call fit(panel) first, or load a saved one.")
 
 
 def chunk_size(width: int, rows: int = 0) -> int:
@@ -206,6 +216,9 @@ def _fit_coefficients(truth: np.ndarray, flat: np.ndarray, terms: np.ndarray, no
 
     Each row weighs by how exactly it can be foreseen (one over noise), so that all series count alike.
     """
+    with_year = np.isfinite(terms[:, BASE_TERMS.index("all year ago")])
+    if with_year.sum() >= _ENOUGH_ROWS:  # the forecast will know last year: learn where it was known too
+        truth, flat, terms, noise = truth[with_year], flat[with_year], terms[with_year], noise[with_year]
     x = np.column_stack([np.ones(len(truth)), np.nan_to_num(terms)])
     prior = np.concatenate([[0.0], _PRIOR])
     if not len(truth):
