@@ -119,3 +119,17 @@ def test_aware_times_become_wall_times():
     frame = pl.DataFrame({"date": pl.Series([datetime(2024, 3, 1, 12)]).dt.replace_time_zone("Asia/Tokyo"), "sales": [1]})
     lines = read_sales(frame)
     assert lines.frame.collect()["date"][0] == datetime(2024, 3, 1, 12) and any("Asia/Tokyo" in s for s in lines.told)
+
+
+def test_yes_and_no_are_a_promotion_and_names_of_promotions_are_not(tmp_path):
+    (tmp_path / "a.csv").write_text("date,sales,onpromotion\n2024-03-01,1,True\n2024-03-02,2,False\n")
+    (tmp_path / "b.csv").write_text("date,sales,promo\n2024-03-01,1,BOGO\n2024-03-02,2,\n")
+    assert read_sales(tmp_path / "a.csv").frame.collect()["promo"].to_list() == [1.0, 0.0]
+    lines = read_sales(tmp_path / "b.csv")
+    assert "promo" not in lines.columns and lines.left_out == ("promo",)
+    assert "promo holds words, so it is not taken for the promo." in lines.told
+
+
+def test_a_covariate_that_has_a_word_of_ours_is_called_by_it():
+    lines = read_sales(_one(date=DAY, sales=1, OnPromotion=1), known=["OnPromotion"])
+    assert lines.covariates == {"promo": "known"} and "OnPromotion is called promo from here on." in lines.told

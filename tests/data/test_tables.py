@@ -195,3 +195,13 @@ def test_encodings_are_found_out(tmp_path, encoding, name):
     (tmp_path / "sales.csv").write_bytes(f"item,sales\n{name},1\n{name},2\n".encode(encoding))
     table = open_table(tmp_path / "sales.csv")
     assert table.frame.collect()["item"].to_list() == [name, name]
+
+
+def test_a_json_list_and_a_second_sheet(tmp_path):
+    TABLE.write_json(tmp_path / "sales.json")
+    assert _rows(tmp_path / "sales.json")["sales"].to_list() == [1, 2, 3]
+    writer = pytest.importorskip("xlsxwriter")
+    with writer.Workbook(str(tmp_path / "two.xlsx")) as book:
+        TABLE.write_excel(book, worksheet="lines")
+        TABLE.write_excel(book, worksheet="notes")
+    assert open_table(tmp_path / "two.xlsx").told == ("two.xlsx has 2 sheets; the first, 'lines', is read.",)

@@ -87,7 +87,8 @@ def find_covariates(sources: Sequence[Source], *, declared: Mapping[str, Kind], 
             continue
         purposes: dict[str, tuple[str, Purpose]] = {a: (side.roles[a], "date" if a == DATE else "key") for a in axes}
         purposes |= {n: (c, "number" if n in _MEASURED else "value") for n, c in wanted.items()}
-        typed = typed_columns(side.frame, purposes, untyped=side.table.untyped, styles=given.styles, texts=False)
+        typed = typed_columns(side.frame, purposes, untyped=side.table.untyped, styles=given.styles, texts=False,
+                              raw=side.table.frame)
         frame = like_keys(side.frame.select(typed.columns), keys, [a for a in axes if a != DATE])
         if not side.narrowed:
             _must_meet(frame, lines, [a for a in axes if a != DATE], side.table.name)

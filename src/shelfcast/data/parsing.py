@@ -37,6 +37,8 @@ _MONTHS: Final = {
 }
 _TIME: Final = r"(?:[T ]+|日\s*)(\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp]\.?[Mm]\.?)?)\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?\s*$"
 
+_YES: Final = ["true", "t", "yes", "y", "ja", "j", "x", "oui", "si", "sí", "是", "有"]
+_NO: Final = ["false", "f", "no", "n", "nein", "non", "否", "没有"]
 _COMMA_IS_DECIMAL: Final = (
     r"[-+]?\d*,(\d{1,2}|\d{4,})", r"[-+]?0,\d+", r"[-+]?\d{4,},\d+", r"[-+]?\d{1,3}([.' ]\d{3})+,\d*",
     r"[-+]?\d{1,3}(\.\d{3}){2,}",
@@ -280,6 +282,13 @@ def parse_number(column: str, style: NumberStyle) -> pl.Expr:
     number = clean.str.replace(mark, ".", literal=True).cast(pl.Float64, strict=False)
     words = text.str.to_lowercase().str.contains(r"^[-+]?(inf|infinity|nan)$")
     return pl.when(words).then(text.cast(pl.Float64, strict=False)).otherwise(number)
+
+
+def parse_share(column: str, style: NumberStyle) -> pl.Expr:
+    """Numbers, and yes and no as 1 and 0: promotions and availability are written either way."""
+    word = pl.col(column).str.strip_chars().str.to_lowercase()
+    truth = pl.when(word.is_in(_YES)).then(1.0).when(word.is_in(_NO)).then(0.0)
+    return pl.coalesce(parse_number(column, style), truth)
 
 
 def is_missing(column: str) -> pl.Expr:

@@ -15,6 +15,7 @@ import polars as pl
 from shelfcast.data.beside import find_covariates, find_places, find_static
 from shelfcast.data.dialects import Given, given_columns, invoice_column, names_of, recognise_dialect, recognise_roles
 from shelfcast.data.lines import CANCELLED, ROW, SalesLines
+from shelfcast.data.parsing import NumberStyle, is_missing, parse_number, parse_share
 from shelfcast.data.sources.dialect import Dialect
 from shelfcast.data.tables import Source, Table, open_table
 from shelfcast.data.typed import Purpose, typed_columns
@@ -107,10 +108,24 @@ def _understand(table: Table, columns: Mapping[str, str] | None, freq: Frequency
     found = recognise_roles(schema, given=given.columns, dialect=dialect, source=table.name, required=(DATE, SALES))
     ordered = {r: found.columns[r] for r in ROLES if r in found.columns}
     told = [*table.told, *found.told]
+    for role in _MEASURED:
+        if role in ordered and role not in given.columns and _in_words(frame, ordered[role], role):
+            told.append(f"{shorten(ordered[role])} holds words, so it is not taken for the {role}.")
+            del ordered[role]
     for role, word in ((ITEM, "item"), (LOCATION, "location")):
         if role not in ordered:
             told.append(f"No {word} column: all rows belong to the one {word} 'all'.")
     return _Sales(table, frame, schema, dialect, given, ordered, tuple(told))
+
+
+def _in_words(frame: pl.LazyFrame, column: str, role: str) -> bool:
+    """Whether a column that is called like a number holds none (a promo column with the names of promotions)."""
+    if frame.collect_schema()[column] != pl.String:
+        return False
+    parse = parse_share if role in (PROMO, AVAILABLE) else parse_number
+    texts = frame.select(column).filter(~is_missing(column)).head(_SAMPLE).collect()
+    return texts.height > 0 and texts.select(parse(column, NumberStyle()).is_null().all()).item() and texts.select(
+        parse(column, NumberStyle(",")).is_null().all()).item()
 
 
 def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, covariates: Sequence[Source],
@@ -120,7 +135,8 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     for role, column in sales.columns.items():
         wanted[role] = (column, "key" if role in KEYS else "date" if role == DATE else "number")
     wanted |= {name: (name, "value") for name in own if name not in wanted}
-    typed = typed_columns(sales.frame, wanted, untyped=sales.table.untyped, styles=sales.given.styles)
+    typed = typed_columns(sales.frame, wanted, untyped=sales.table.untyped, styles=sales.given.styles,
+                          raw=sales.table.frame)
     extra = [] if sales.dialect is None or sales.dialect.cancelled is None else [
         sales.dialect.cancelled(names_of(sales.schema)).alias(CANCELLED)]
     frame = sales.frame.select(pl.col(_PLACE).alias(ROW), *typed.columns, *extra)
@@ -134,7 +150,8 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     for role in (*(r for r in _MEASURED if r in sales.columns), *beside.measured):
         kinds.setdefault(role, "past")
     shape, why = _shape(frame, sales)
-    told = [*sales.told, *typed.told, *beside.told, why]
+    renamed = [f"{shorten(n)} is called {r} from here on." for n, r in in_sales.items() if r in _MEASURED and n != r]
+    told = [*sales.told, *renamed, *typed.told, *beside.told, why]
     items, places_table, more = find_static(static, sales_columns=sales.columns, given=sales.given, keys=keys, lines=frame)
     told += more
     if places is not None:
@@ -146,9 +163,8 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     if left:
         told.append(f"Not used: {', '.join(shorten(c, 30) for c in left[:12])}{' ...' if len(left) > 12 else ''}. "
                     f"To use one, name it with --known or --past.")
-    single = sales.table.files == 1 and (sales.dialect is None or sales.dialect.adapt is None)
     return SalesLines(frame=frame, source=sales.table.name, files=sales.table.files,
-                      first_line=sales.table.first_line if single else None, shape=shape,
+                      first_line=sales.table.first_line if sales.table.files == 1 else None, shape=shape,
                       dialect=sales.dialect.name if sales.dialect else None, columns=dict(sales.columns), covariates=kinds,
                       tables=beside.tables, items=items, places=places_table, freq=freq, told=tuple(told), left_out=left)
 

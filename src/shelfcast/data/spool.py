@@ -9,6 +9,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import shutil
 import stat
 import sys
@@ -65,7 +66,7 @@ def content_kind(path: Path) -> str:
         return "excel" if _is_workbook(path) else "zip"
     if head.startswith((b"PK\x05\x06", b"PK\x07\x08")):
         return "zip"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
+    if re.match(rb"(\xef\xbb\xbf)?\s*(\{\s*\"|\[\s*\{)", head):
         return "json"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
         return "text"

@@ -4,6 +4,7 @@ Says nothing about what the columns mean. Text files arrive as texts; `parsing` 
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import polars as pl
 
 from shelfcast.data.databases import is_address, open_database
 from shelfcast.data.globs import find_files
-from shelfcast.data.spool import Packed, check_workbook, content_kind, keep_stream, new_copy, unpack
+from shelfcast.data.spool import Packed, check_workbook, content_kind, first_bytes, keep_stream, new_copy, unpack
 from shelfcast.data.texts import open_text
 from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, shorten
 
@@ -180,24 +181,32 @@ def _open_arrow(path: Path, name: str) -> Table:
 
 
 def _open_json(path: Path, name: str) -> Table:
-    return Table(_scanned(lambda: pl.scan_ndjson(path, infer_schema_length=10_000), name), name)
+    if not re.match(rb"(\xef\xbb\xbf)?\s*\[", first_bytes(path, 64)):
+        return Table(_scanned(lambda: pl.scan_ndjson(path, infer_schema_length=10_000), name), name)
+    if path.stat().st_size > _LONGEST_LIST:
+        raise SourceError(f"{name} is one JSON list of more than {_LONGEST_LIST / 2**20:.0f} MiB, which has to be read at once. "
+                          f"Write one object a line.")
+    return Table(_scanned(lambda: pl.read_json(path).lazy(), name), name)
 
 
 def _open_excel(path: Path, name: str) -> Table:
     try:
-        import fastexcel  # noqa: F401
+        import fastexcel
     except ImportError as error:
         raise MissingExtraError(f"Reading {name}", "excel", "fastexcel") from error
     check_workbook(path, name)
     try:
+        sheets = fastexcel.read_excel(path).sheet_names
         table = pl.read_excel(path, engine="calamine", raise_if_empty=False)
     except Exception as error:  # the engine's errors share no base with polars'
         raise SourceError(f"{name} cannot be read: {shorten(error, 200)}") from error
     if not table.width:
         raise DataError(f"The first sheet of {name} is empty.")
-    return Table(table.lazy(), name)
+    told = (f"{name} has {len(sheets)} sheets; the first, {shorten(sheets[0], 40)!r}, is read.",) if len(sheets) > 1 else ()
+    return Table(table.lazy(), name, told=told)
 
 
+_LONGEST_LIST: Final = 256 * 2**20  # bytes
 _PACKED: Final = ("gzip", "bzip2", "xz", "zstd", "zip")
 _MOST_LAYERS: Final = 3  # packed files within packed files
 _OPENERS: Final[dict[str, Callable[[Path, str], Table]]] = {

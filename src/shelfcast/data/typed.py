@@ -11,8 +11,9 @@ from typing import Final, Literal, cast
 import polars as pl
 
 from shelfcast.data.lines import text_of
-from shelfcast.data.parsing import NumberStyle, Order, date_style, is_missing, number_style, parse_date, parse_number
+from shelfcast.data.parsing import NumberStyle, Order, date_style, is_missing, number_style, parse_date, parse_number, parse_share
 from shelfcast.errors import DataError, shorten
+from shelfcast.names import AVAILABLE, PROMO
 
 Purpose = Literal["key", "date", "number", "value"]
 
@@ -20,6 +21,7 @@ _WHOLE: Final = r"^(0|-?[1-9]\d{0,17})$"  # whole numbers that lose nothing: no 
 _NUMBERLIKE: Final = (r"^\s*[-+(]?\s*(\p{Sc}|[A-Z]{3})?\s*(\d[\d.,'’ \u00a0\u202f]*|\.\d+)([eE][-+]?\d+)?\s*"
                       r"(\p{Sc}|[A-Z]{3})?\)?\s*$")
 _SINCE_1970: Final[dict[Literal["s", "ms", "us", "ns"], int]] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_SHARES: Final = (PROMO, AVAILABLE)  # yes and no will do
 _MOST_ODD: Final = 50_000  # distinct texts looked at
 _MOSTLY: Final = 0.9  # share of numbers from which a text column is taken for numbers with mistakes in it
 
@@ -33,7 +35,7 @@ class Typed:
 
 
 def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]], *, untyped: bool,
-                  styles: Mapping[str, str] | None = None, texts: bool = True) -> Typed:
+                  styles: Mapping[str, str] | None = None, texts: bool = True, raw: pl.LazyFrame | None = None) -> Typed:
     """Type the wanted columns.
 
     Parameters
@@ -42,13 +44,14 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
     wanted : {our name: (column of the source, what for)}
     untyped : every column is text, so types have to be found out
     styles : {our name: dmy, mdy, ymd, comma or point}, from the user
+    raw : the source before a dialect reshaped it; keys are looked through there, where rows are fewer
     texts : also give what was written, under `text_of(name)`, for parsed dates and numbers
     """
     schema = frame.collect_schema()
     styles = dict(styles or {})
     purposes: dict[str, tuple[str, Purpose]] = dict(wanted)
     texts_of_kind = {n: (c, p) for n, (c, p) in wanted.items() if p in ("key", "value") and schema[c] == pl.String}
-    kinds = _found_kinds(frame, texts_of_kind, untyped)
+    kinds = _found_kinds(frame, texts_of_kind, untyped, frame if raw is None else raw)
     for name, found in kinds.items():
         if found == "number" and wanted[name][1] == "value":
             purposes[name] = (wanted[name][0], "number")
@@ -60,7 +63,7 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
         style = number_style(frame, numeric, decimal=None if decimal is None else "," if decimal == "comma" else ".")
         out.told += style.told
         if not style.plain:
-            _refuse_words(frame, numeric, style)
+            _refuse_words(frame, [purposes[n][0] for n in purposes if purposes[n][0] in numeric and n not in _SHARES], style)
     for name, (column, purpose) in purposes.items():
         kind = schema[column]
         if purpose in ("key", "value") and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
@@ -84,6 +87,8 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
 
 def _refuse_words(frame: pl.LazyFrame, columns: Sequence[str], style: NumberStyle) -> None:
     """A column without one number in it is the wrong column."""
+    if not columns:
+        return
     asked = [parse_number(c, style).is_not_null().any().alias(f"{i} any") for i, c in enumerate(columns)]
     words = [pl.col(c).filter(~is_missing(c)).first().alias(f"{i} first") for i, c in enumerate(columns)]
     found = frame.select(*asked, *words).collect(engine="streaming").row(0, named=True)
@@ -94,16 +99,19 @@ def _refuse_words(frame: pl.LazyFrame, columns: Sequence[str], style: NumberStyl
                             f"the right column: --columns sales=... (or price=..., stock=...)")
 
 
-def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, tuple[str, Purpose]], untyped: bool) -> dict[str, str]:
+def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, tuple[str, Purpose]], untyped: bool,
+                 raw: pl.LazyFrame) -> dict[str, str]:
     """{name: whole, number, boolean or text} of text columns of an untyped source.
 
     Keys are few, so all their values are looked at; of covariates, the plain numbers are counted and the rest is looked at.
     """
     kinds: dict[str, str] = {}
     values = []
+    before = raw.collect_schema() if untyped else {}
     for name, (column, purpose) in texts.items() if untyped else ():
         if purpose == "key":
-            distinct = frame.select(pl.col(column).str.strip_chars().unique()).collect(engine="streaming")[column].drop_nulls()
+            keys = (raw if column in before else frame).select(pl.col(column).str.strip_chars().unique())
+            distinct = keys.collect(engine="streaming")[column].drop_nulls()
             kinds[name] = "whole" if len(distinct) and bool(distinct.str.contains(_WHOLE).all()) else "text"
         else:
             values.append((name, column))
@@ -115,11 +123,11 @@ def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, tuple[str, Purpose]], 
     found = frame.select(asked).collect(engine="streaming").row(0, named=True)
     for name, column in values:
         count, plain = found[f"all {name}"], found[f"plain {name}"]
-        kinds[name] = "text" if not count else "number" if plain == count else _kind_of_rest(frame, column, count, plain)
+        kinds[name] = "text" if not count else "number" if plain == count else _kind_of_rest(frame, column, plain)
     return kinds
 
 
-def _kind_of_rest(frame: pl.LazyFrame, column: str, count: int, plain: int) -> str:
+def _kind_of_rest(frame: pl.LazyFrame, column: str, plain: int) -> str:
     """What a column is whose texts are not all plain numbers."""
     text = pl.col(column).str.strip_chars()
     odd = frame.select(text).filter(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
@@ -182,7 +190,8 @@ def _numeric_date(out: Typed, frame: pl.LazyFrame, column: str) -> pl.Expr:
 
 def _add_number(out: Typed, name: str, column: str, kind: pl.DataType, style: NumberStyle, texts: bool) -> None:
     if kind == pl.String:
-        out.columns.append(parse_number(column, style).alias(name))
+        parse = parse_share if name in _SHARES else parse_number
+        out.columns.append(parse(column, style).alias(name))
         if texts:
             out.columns.append(_written(column, name))
     elif kind.is_numeric() or kind in (pl.Boolean, pl.Null):

@@ -27,6 +27,7 @@ def _melt(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyF
     """One row per item, store and day."""
     schema = frame.collect_schema().names()
     days = [c for c in schema if re.fullmatch(r"d_\d+", c.lower())]
+    frame = frame.with_columns(pl.col(days).cast(pl.Float64, strict=False))  # 59 million cells: as numbers before they are rows
     long = frame.unpivot(on=days, index=[c for c in schema if c not in days], variable_name="d", value_name="sales")
     number = pl.col("d").str.slice(2).cast(pl.Int32)
     return long.with_columns((pl.lit(FIRST_DAY) + pl.duration(days=number - 1)).cast(pl.Date).alias("date")).drop("d")
