@@ -151,12 +151,6 @@ _FLAWS: Final = (
 )
 
 
-_AT_STAKE: Final = frozenset(
-    {"absurd_dates", "future_dates", "unparsable_dates", "missing_dates", "missing_items", "missing_locations", "huge_sales"}
-    | {"cancelled_lines", "negative_prices"}
-)
-
-
 def _look_for(words: _Words) -> Callable[[View], Found | None]:
     def look(view: View) -> Found | None:
         survey = view.survey
@@ -165,7 +159,7 @@ def _look_for(words: _Words) -> Callable[[View], Found | None]:
         count = survey.flaws[words.flaw]
         if words.flaw == "missing_sales":  # rows after the last sale are the future that known covariates need
             count = min(count, view.unknown_in_history)
-        money = survey.money.get(words.flaw) if words.flaw in _AT_STAKE else None
+        money = survey.money.get(words.flaw)
         fatal = words.fatal and count > MOSTLY * survey.rows
         return Found(count, survey.rows, view.first_lines[words.flaw], money or None, severity="ERROR" if fatal else None)
 

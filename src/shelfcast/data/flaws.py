@@ -26,6 +26,12 @@ REJECTING: Final = (
 )
 """The flaws that make a line unusable, in the order in which the reason is given."""
 
+AT_STAKE: Final = frozenset({*REJECTING, "cancelled_lines", "negative_units", "negative_prices"}) - {
+    "infinite_sales",
+    "unparsable_sales",
+}
+"""Flaws whose lines hold money that is lost, or counted wrongly, if nothing is done."""
+
 SALES_ONLY: Final = frozenset({"future_dates", "unparsable_sales", "infinite_sales", "huge_sales"})
 """Rejecting flaws of the sales alone: such a line of a recorded series still holds its known covariates."""
 
