@@ -133,3 +133,9 @@ def test_yes_and_no_are_a_promotion_and_names_of_promotions_are_not(tmp_path):
 def test_a_covariate_that_has_a_word_of_ours_is_called_by_it():
     lines = read_sales(_one(date=DAY, sales=1, OnPromotion=1), known=["OnPromotion"])
     assert lines.covariates == {"promo": "known"} and "OnPromotion is called promo from here on." in lines.told
+
+
+def test_a_blank_line_is_no_sale_and_row_numbers_still_count_it(tmp_path):
+    (tmp_path / "sales.csv").write_text("date,sales\n2024-03-01,1\n\n2024-03-03,3\n\n\n")
+    lines = read_sales(tmp_path / "sales.csv")
+    assert lines.frame.select("row", "sales").collect().rows() == [(0, 1.0), (2, 3.0)] and lines.first_line == 2

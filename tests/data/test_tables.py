@@ -205,3 +205,10 @@ def test_a_json_list_and_a_second_sheet(tmp_path):
         TABLE.write_excel(book, worksheet="lines")
         TABLE.write_excel(book, worksheet="notes")
     assert open_table(tmp_path / "two.xlsx").told == ("two.xlsx has 2 sheets; the first, 'lines', is read.",)
+
+
+def test_a_password_with_an_at_sign_is_not_told_in_pieces():
+    pytest.importorskip("adbc_driver_postgresql")
+    with pytest.raises(SourceError) as caught:
+        open_table("postgresql://ann:qwx@zyv@no-such-host.invalid/shop", query="sales")
+    assert "qwx" not in str(caught.value) and "zyv" not in str(caught.value)

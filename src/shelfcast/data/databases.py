@@ -113,6 +113,9 @@ def _storage(column: Any) -> Any:
 
 def _without_secret(message: str, address: str) -> str:
     secrets = {urlsplit(address).password or "", *re.findall(r"(?i)password=([^&\s]+)", address)} - {""}
-    for secret in secrets | {unquote(s) for s in secrets}:
+    written = re.search(r"://[^:/?#]*:(.*)@", address)
+    if written:  # a password that holds an @ is cut there by the driver, which then tells the rest as the host's name
+        secrets |= {written[1], *written[1].split("@")} - {""}
+    for secret in sorted(secrets | {unquote(s) for s in secrets}, key=len, reverse=True):
         message = message.replace(secret, "***")
     return shorten(masked(message), 400)

@@ -139,7 +139,10 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
                           raw=sales.table.frame)
     extra = [] if sales.dialect is None or sales.dialect.cancelled is None else [
         sales.dialect.cancelled(names_of(sales.schema)).alias(CANCELLED)]
-    frame = sales.frame.select(pl.col(_PLACE).alias(ROW), *typed.columns, *extra)
+    rows = sales.frame
+    if sales.table.untyped:  # a blank line is no sale; its place in the file is kept in the row numbers
+        rows = rows.filter(pl.any_horizontal(pl.col(c).is_not_null() for c in sales.columns.values()))
+    frame = rows.select(pl.col(_PLACE).alias(ROW), *typed.columns, *extra)
     final = frame.collect_schema()
     keys = {k: final[k] for k in KEYS if k in final}
     beside = find_covariates(covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given,
@@ -161,7 +164,7 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     written = set(sales.table.frame.collect_schema())
     left = tuple(c for c in sales.schema if c not in used and c in written)
     if left:
-        told.append(f"Not used: {', '.join(shorten(c, 30) for c in left[:12])}{' ...' if len(left) > 12 else ''}. "
+        told.append(f"Not used: {', '.join(shorten(c, 30) or '(no name)' for c in left[:12])}{' ...' if len(left) > 12 else ''}. "
                     f"To use one, name it with --known or --past.")
     return SalesLines(frame=frame, source=sales.table.name, files=sales.table.files,
                       first_line=sales.table.first_line if sales.table.files == 1 else None, shape=shape,
