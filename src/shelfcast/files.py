@@ -126,6 +126,8 @@ def _check_parent(target: Path) -> None:
     if any("\ud800" <= c <= "\udfff" for c in str(target)):
         raise SettingsError(f"The name {shorten(target)!r} is not valid Unicode, and writers of tables need a name that is. "
                             f"Choose another, or rename its folder.")
+    if os.path.exists(parent) and not os.path.isdir(parent):
+        raise SettingsError(f"{str(parent)!r} is a file and no folder, so {target.name!r} cannot be written there.")
     if not os.path.isdir(parent):  # Path.is_dir raises where a name is too long
         raise SettingsError(f"The folder {str(parent)!r} does not exist, so {target.name!r} cannot be written there. "
                             f"Make it first: mkdir -p {str(parent)!r}")

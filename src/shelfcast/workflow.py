@@ -189,6 +189,8 @@ def demo(folder: Path, *, say: Say = silent, progress: Progress | None = None) -
     from shelfcast.world.chain import DEMO, demo_chain
     from shelfcast.world.tables import write_chain
 
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise SettingsError(f"{str(folder)!r} is a file; give the name of a folder.")
     folder.mkdir(parents=True, exist_ok=True)
     say("Simulating the demo chain ...")
     chain = demo_chain(DEMO)
@@ -326,7 +328,7 @@ def _reasons(found: list[Finding]) -> str:
 
 
 def _is_fitted_folder(name: str) -> bool:
-    return "/" in name or os.sep in name or Path(name).is_dir()
+    return "/" in name or os.sep in name or os.path.isdir(name)
 
 
 def _model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecaster, str]:

@@ -10,10 +10,11 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from types import FrameType
 
 from shelfcast.cli.parser import UsageError, build, refuse_unknown
-from shelfcast.errors import ShelfcastError, masked, printable
+from shelfcast.errors import ShelfcastError, masked, printable, shorten
 
 OK, USAGE, BUG, INTERRUPTED = 0, 2, 70, 130
 
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
                        "coarser --freq.", *told, error)
     except OSError as error:
         code = 1 if error.filename is None else USAGE
-        return _say(code, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), *told, error)
+        return _say(code, f"{error.strerror or error}: {shorten(error.filename or '')}".rstrip(": "), *told, error)
     except Exception as error:
         if trouble := _disk_trouble(error):
             return _say(1, trouble, *told, error)
@@ -97,4 +98,6 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that this terminal cannot show is spelled out, and ends nothing
             stream.reconfigure(errors="backslashreplace")
+    if not sys.warnoptions:  # warnings are for programmers, who ask for them with -W; what a user must know is told as a finding
+        warnings.simplefilter("ignore")
     sys.exit(main())
