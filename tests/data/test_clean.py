@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import date, datetime
 
+import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from shelfcast.data.clean import CleanSettings, clean_sales
 from shelfcast.data.lines import Covariates, SalesLines, text_of
@@ -295,3 +297,18 @@ def test_series_that_begin_after_the_cutoff_are_no_series_yet():
 def test_the_panel_of_lines_that_are_given_twice_is_the_same(tmp_path):
     source = lines([("a", day(i), i) for i in range(20)], shape="series")
     assert clean_sales(source).panel.fingerprint() == clean_sales(replace(source)).panel.fingerprint()
+
+
+@pytest.mark.parametrize("price", [None, 2.0, 0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("units", [1.0, 0.5])
+def test_the_quick_ways_of_adding_up_give_what_the_slow_one_gives(price, units):
+    random = np.random.default_rng(3)
+    rows = [(int(i), day(int(d)), float(n)) for i, d, n in zip(*(random.integers(1, 9, 400) for _ in range(3)), strict=True)]
+    rows[7] = (*rows[7][:2], units)
+    prices = {} if price == 2.0 else {"price": [price if k % 5 == 0 else 3.0 + k % 2 for k in range(400)]}
+    source = lines(rows)
+    quick = replace(source, frame=source.frame.with_columns(**{n: pl.Series(v) for n, v in prices.items()}))
+    # A covariate in the sales file asks for the general way.
+    slow = replace(quick, frame=quick.frame.with_columns(one=pl.lit(1.0)), covariates={"one": "past"})
+    one, other = (clean_sales(s).panel.rows for s in (quick, slow))
+    assert_frame_equal(one, other.drop("one"))

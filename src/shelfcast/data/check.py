@@ -4,6 +4,7 @@ Each kind of finding is a small registered piece in one of the files check_*.py;
 one after the other. Nothing is changed.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Final
 
@@ -28,6 +29,7 @@ from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent, stage
 
 _SILENT: Final = Silent()
+_THREADS: Final = 2  # kinds at a time: numpy works outside the interpreter lock, and each holds some arrays of all rows
 _ORDER: Final = ("lines", "names", "series", "levels", "covariates", "places")
 
 
@@ -44,12 +46,13 @@ def check_sales(
     """
     view, spoilt = _view(source, horizon, cutoff)
     found = [spoilt] if spoilt else []
-    with stage(progress, "checking", len(KINDS)) as bar:
-        for kind in sorted(KINDS.values(), key=lambda k: _ORDER.index(k.looks_at)):
-            if kind.looks_at == "lines" or view.panel is not None:
-                answer = kind.look(view)
-                if answer is not None and answer.count:
-                    found.append(kind.finding(answer))
+    kinds = sorted(KINDS.values(), key=lambda k: _ORDER.index(k.looks_at))
+    kinds = [k for k in kinds if k.looks_at == "lines" or view.panel is not None]
+    view.prepare()
+    with stage(progress, "checking", len(kinds)) as bar, ThreadPoolExecutor(_THREADS) as pool:
+        for kind, answer in zip(kinds, pool.map(lambda k: k.look(view), kinds), strict=True):
+            if answer is not None and answer.count:
+                found.append(kind.finding(answer))
             bar.advance()
     return Findings(tuple(found), _source(source), _summary(view))
 

@@ -28,8 +28,10 @@ def _sampled(panel: SalesPanel) -> SalesPanel:
 
 def _correlations(view: View) -> dict[str, tuple[float, float]]:
     """{known or past covariate: (correlation with sales of the same period over all, within series where both vary)}."""
-    if "correlations" in view.kept:
-        return view.kept["correlations"]
+    return view.once("correlations", _correlate)
+
+
+def _correlate(view: View) -> dict[str, tuple[float, float]]:
     assert view.panel is not None
     out: dict[str, tuple[float, float]] = {}
     names = [n for n, k in view.panel.covariates.items() if k != "static" and n not in view.panel.categories]
@@ -42,7 +44,6 @@ def _correlations(view: View) -> dict[str, tuple[float, float]]:
             selling = both & (dense.sales > 0)
             within = _correlation(_centred(dense.sales, selling), _centred(values, selling), selling)
             out[name] = (_correlation(dense.sales, values, both), within)
-    view.kept["correlations"] = out
     return out
 
 

@@ -178,9 +178,7 @@ def level_shifts(view: View) -> Found | None:
 
 def _found_steps(view: View) -> _Steps:
     """The steps, looked for once for both kinds."""
-    if "steps" not in view.kept:
-        view.kept["steps"] = _steps(view)
-    return view.kept["steps"]
+    return view.once("steps", _steps)
 
 
 @kind(

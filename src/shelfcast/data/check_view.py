@@ -1,10 +1,11 @@
 """What the kinds of finding look at: the lines' survey, their tally, and the panel that cleaning would make of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import cached_property
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,8 @@ from shelfcast.data.tally import LINES, WHEN, Survey, Tally
 from shelfcast.errors import shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SalesPanel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,6 @@ class View:
     survey, tally, span : what was counted in them
     panel : as cleaning would make it
     flaws : of a line, as expressions over `frame`
-    kept : what one kind worked out and another needs too
     """
 
     today: date
@@ -43,7 +45,8 @@ class View:
     span: Span | None = None
     panel: SalesPanel | None = None
     flaws: dict[str, pl.Expr] = field(default_factory=dict)
-    kept: dict[str, Any] = field(default_factory=dict)
+    _kept: dict[str, Any] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     @cached_property
     def history(self) -> pl.DataFrame:
@@ -53,6 +56,21 @@ class View:
         rows = panel.rows
         last = rows[PERIOD].max()
         return rows if int(last) <= panel.cutoff else rows.filter(pl.col(PERIOD) <= panel.cutoff)  # type: ignore[arg-type]
+
+    def prepare(self) -> None:
+        """Work out now what several kinds need, so that kinds which run at the same time find it there."""
+        if self.survey is not None:
+            _ = self.first_lines
+        if self.panel is not None:
+            selling = self.long.selling
+            _ = selling.rows, selling.begins, self.long.known, self.open_long, self.place_sold, self.price_of_series
+
+    def once(self, name: str, work: Callable[["View"], T]) -> T:
+        """What `work` finds, worked out for the first kind that asks and kept for the others."""
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = work(self)
+            return self._kept[name]
 
     @cached_property
     def open_history(self) -> pl.DataFrame:

@@ -25,9 +25,7 @@ RETURNED = "returned"  # Float64, units <= 0: sum of the negative lines
 LINES = "lines"  # UInt32: lines with sales in the period
 LEAST, MOST, LAST = "least", "most", "last"  # Float64: of the lines' sales; only for recorded series
 RAW, NAME, CODE, WHEN = "raw", "name", "code", "when"
-_UNEVEN = frozenset(
-    {"negative_units", "zero_prices", "negative_prices", "infinite_prices", "sales_without_price", "unparsable_price"}
-)  # flaws that call for sums with exceptions
+_BAD_PRICES = frozenset({"zero_prices", "negative_prices", "infinite_prices", "sales_without_price", "unparsable_price"})
 _NARROW = 1 << 22  # whole numbers within such a range are their own codes: no list of names, no join
 _AT_ONCE = 100_000_000  # lines that may be sorted in memory as one number each: 800 MB
 _LENGTH = "hDWMQY"  # units of frequency, the shortest first
@@ -327,10 +325,10 @@ def _add_up(
     unknown = bool(seen & {"missing_sales", *hidden})
     sales = pl.col(SALES)
     shift = int(survey.most).bit_length()
-    if not (series or seen & _UNEVEN or set(kinds) - {PRICE}) and survey.rows <= _AT_ONCE:
+    if not (series or "negative_units" in seen or set(kinds) - {PRICE}) and survey.rows <= _AT_ONCE:
         if not kinds and "fractional_units" not in seen and space.size << shift < 1 << 62:
             return _add_up_whole(frame, shift)
-        return _add_up_sorted(frame, priced=PRICE in kinds)
+        return _add_up_sorted(frame, priced=PRICE in kinds, all_known=not seen & _BAD_PRICES)
     if "negative_units" in seen:
         totals = [pl.when(sales >= 0).then(sales).sum().alias(SOLD), pl.when(sales < 0).then(sales).sum().alias(RETURNED)]
     else:
@@ -339,7 +337,7 @@ def _add_up(
         totals.append((sales.count() if unknown else pl.len()).cast(pl.UInt32).alias(LINES))
     if series:
         totals += [sales.min().alias(LEAST), sales.max().alias(MOST), sales.last().alias(LAST)]
-    totals += [_summary(name, survey.schema[name]).alias(name) for name in kinds]
+    totals += [_summary(name, survey.schema[name], plain=series).alias(name) for name in kinds]
     wanted = ["key", SALES, *kinds]
     rows = frame.select(wanted).group_by("key").agg(totals).collect(engine="streaming").sort("key")
     if unknown:
@@ -361,18 +359,25 @@ def _add_up_whole(frame: pl.LazyFrame, shift: int) -> pl.DataFrame:
     return pl.DataFrame([pl.Series("key", keys[begin]), pl.Series(SOLD, units)])
 
 
-def _add_up_sorted(frame: pl.LazyFrame, *, priced: bool) -> pl.DataFrame:
-    """Units that are all sold, at prices that are all known: lines sorted by key, then summed in runs."""
-    money = [(pl.col(SALES) * pl.col(PRICE)).fill_nan(None).fill_null(0.0).alias("money")] if priced else []
-    lines = frame.select("key", SALES, *money).collect(engine="streaming").sort("key")
+def _add_up_sorted(frame: pl.LazyFrame, *, priced: bool, all_known: bool) -> pl.DataFrame:
+    """Units that are all sold, with or without prices: lines sorted by key, then summed in runs."""
+    wanted = ["key", SALES]
+    if priced:
+        price = pl.col(PRICE)
+        good = (price > 0) & price.is_finite()
+        money = pl.when(good).then(pl.col(SALES) * price).otherwise(0.0)
+        frame = frame.with_columns(money.alias("money"), pl.when(good).then(pl.col(SALES)).otherwise(0.0).alias("weight"))
+        wanted += ["money"] if all_known else ["money", "weight"]
+    lines = frame.select(wanted).collect(engine="streaming").sort("key")
     keys = lines["key"].to_numpy()
     begin = _begins(keys)
-    units = np.add.reduceat(lines[SALES].to_numpy(), begin) if len(keys) else np.zeros(0)
-    out = [pl.Series("key", keys[begin]), pl.Series(SOLD, units)]
+    if not len(keys):
+        return lines.clear().rename({SALES: SOLD})
+    sums = {name: np.add.reduceat(lines[name].to_numpy(), begin) for name in wanted[1:]}
+    out = [pl.Series("key", keys[begin]), pl.Series(SOLD, sums[SALES])]
     if priced:
-        earned = np.add.reduceat(lines["money"].to_numpy(), begin) if len(keys) else np.zeros(0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            out.append(pl.Series(PRICE, earned / units).fill_nan(None))
+            out.append(pl.Series(PRICE, sums["money"] / sums.get("weight", sums[SALES])).fill_nan(None))
     return pl.DataFrame(out)
 
 
@@ -381,15 +386,19 @@ def _begins(keys: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.concatenate([np.ones(min(1, len(keys)), dtype=bool), keys[1:] != keys[:-1]]))
 
 
-def _summary(name: str, dtype: pl.DataType) -> pl.Expr:
-    """One value for a period: prices by units sold, promotions the most, stock the last, numbers their mean, texts the first."""
+def _summary(name: str, dtype: pl.DataType, *, plain: bool) -> pl.Expr:
+    """One value for a period.
+
+    Prices by units sold (`plain`: where none were sold, their mean), promotions the most, stock the last, numbers their mean, texts
+    the first.
+    """
     column = pl.col(name)
     if name == PRICE:
         price = pl.when(column.is_finite()).then(column)
         weight = pl.when(price.is_not_null() & (pl.col(SALES) > 0) & (price > 0)).then(pl.col(SALES))
         weighted = (price * weight).sum() / weight.sum()
-        plain = pl.when(price > 0).then(price).mean()
-        return pl.when(weight.sum() > 0).then(weighted).otherwise(plain)
+        listed = pl.when(price > 0).then(price).mean() if plain else pl.lit(None, dtype=pl.Float64)
+        return pl.when(weight.sum() > 0).then(weighted).otherwise(listed)
     if name == PROMO and dtype.is_numeric():
         return column.max().cast(pl.Float64)
     if name == STOCK:
