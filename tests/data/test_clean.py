@@ -312,3 +312,29 @@ def test_the_quick_ways_of_adding_up_give_what_the_slow_one_gives(price, units):
     slow = replace(quick, frame=quick.frame.with_columns(one=pl.lit(1.0)), covariates={"one": "past"})
     one, other = (clean_sales(s).panel.rows for s in (quick, slow))
     assert_frame_equal(one, other.drop("one"))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [4006381333931 + 10**9 * i for i in range(30)],
+        [2**64 - 1 - i for i in range(30)],
+        [i - 5 for i in range(30)],
+        [True, False, None] * 10,
+    ],
+    ids=["barcodes", "unsigned", "negative", "truth values"],
+)
+def test_keys_of_any_type_are_kept_as_they_are(items):
+    series = pl.Series(ITEM, items, dtype=pl.UInt64 if items[0] == 2**64 - 1 else None)
+    frame = pl.DataFrame([series, pl.Series(DATE, [day(i) for i in range(30)]), pl.Series(SALES, [1.0] * 30)])
+    panel = clean_sales(SalesLines(frame.lazy(), "hand.csv")).panel
+    assert panel.series[ITEM].to_list() == sorted({i for i in items if i is not None})
+    assert panel.series.schema[ITEM] == series.dtype
+
+
+def test_a_covariate_file_without_a_readable_date_is_an_error_that_names_it():
+    source = lines(
+        [(1, day(0), 1)], covariates={"t": "known"}, tables=(Covariates(pl.LazyFrame({DATE: [None], "t": [1.0]}), "t.csv"),)
+    )
+    with pytest.raises(DataError, match=r"dates of the covariate file t\.csv cannot be read"):
+        clean_sales(source)

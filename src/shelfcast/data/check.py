@@ -78,8 +78,8 @@ def _view(source: SalesLines | SalesPanel, horizon: int, cutoff: date | None) ->
             0,
             survey.rows,
             "rows",
-            str(error),
-            "nothing can be forecast from this source",
+            "Without a clean panel there is nothing to forecast from.",
+            f"not possible: {error}",
         )
     frame = canonical(settled.lines)
     view = View(

@@ -200,6 +200,8 @@ def sudden_zeros(view: View) -> Found | None:
     if view.panel.absent == "zero":
         selling = view.long.selling
         width = view.place_sold.shape[1]
+        if not len(view.place_sold):
+            return None
         opened = np.concatenate([[0], np.cumsum(view.place_sold.ravel())])
         shift = view.location_codes * width - view.first_period
         spans = (

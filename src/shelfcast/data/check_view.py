@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import cached_property
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO,
 from shelfcast.panel import PERIOD, SalesPanel
 
 T = TypeVar("T")
+MOST_CELLS: Final = 200_000_000  # places times periods
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +108,15 @@ class View:
 
     @cached_property
     def place_sold(self) -> np.ndarray:
-        """bool (places, T): the place sold something in the period; T from the panel's first period to its cutoff."""
+        """bool (places, T): the place sold something in the period; T from the panel's first period to its cutoff.
+
+        Without rows where it would be too large (hours of many places over decades): kinds that need it then say nothing.
+        """
         assert self.panel is not None
         first, last = self.first_period, self.panel.cutoff
         width = last - first + 1
+        if width * self.location_names.len() > MOST_CELLS:
+            return np.zeros((0, width), dtype=bool)
         selling = self.long.selling
         out = np.zeros(self.location_names.len() * width, dtype=bool)
         out[self.location_codes[selling.series] * width + (selling.period - first)] = True

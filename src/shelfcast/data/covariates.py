@@ -173,9 +173,8 @@ def _in_periods(frame: pl.DataFrame, frequency: Frequency, source: str) -> tuple
     if isinstance(frame.schema[DATE], pl.Datetime) and frame.schema[DATE].time_zone is not None:
         frame = frame.with_columns(pl.col(DATE).dt.replace_time_zone(None))
     if frame.schema[DATE] not in (pl.Date, pl.Datetime("us"), pl.Datetime("ms"), pl.Datetime("ns")):
-        raise DataError(
-            f"The dates of the covariate file {shorten(source)} cannot be read; the first is {shorten(frame[DATE][0])!r}."
-        )
+        first = f"; the first is {shorten(frame[DATE][0])!r}" if frame.height else ""
+        raise DataError(f"The dates of the covariate file {shorten(source)} cannot be read{first}.")
     own = infer_frequency(frame[DATE]) if frame.height else frequency
     if _ORDER[own.unit] <= _ORDER[frequency.unit] or not _regular(frame[DATE], own):
         return frame.with_columns(frequency.number_of(pl.col(DATE)).alias(PERIOD)).drop(DATE), []

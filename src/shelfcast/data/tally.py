@@ -26,6 +26,7 @@ LINES = "lines"  # UInt32: lines with sales in the period
 LEAST, MOST, LAST = "least", "most", "last"  # Float64: of the lines' sales; only for recorded series
 RAW, NAME, CODE, WHEN = "raw", "name", "code", "when"
 _BAD_PRICES = frozenset({"zero_prices", "negative_prices", "infinite_prices", "sales_without_price", "unparsable_price"})
+_SIGNED = 1 << 63  # past it a number is no 64-bit integer with a sign
 _NARROW = 1 << 22  # whole numbers within such a range are their own codes: no list of names, no join
 _AT_ONCE = 100_000_000  # lines that may be sorted in memory as one number each: 800 MB
 _LENGTH = "hDWMQY"  # units of frequency, the shortest first
@@ -185,7 +186,7 @@ def survey_lines(frame: pl.LazyFrame, *, today: date, unify_names: bool) -> Surv
     answer, days, *tables = pl.collect_all(queries, engine="streaming")
     found = answer.row(0, named=True)
     ends = {k: (found[f"low {k}"] or 0, found[f"high {k}"] or 0) for k in whole}
-    ranges = {k: e for k, e in ends.items() if e[1] - e[0] < _NARROW}
+    ranges = {k: e for k, e in ends.items() if e[1] - e[0] < _NARROW and -_SIGNED <= e[0] <= e[1] < _SIGNED}
     wide = [k for k in whole if k not in ranges]  # barcodes: rare, and worth a scan of their own
     named = dict(zip([k for k in keys if k not in whole], tables, strict=True))
     if wide:
