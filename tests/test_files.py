@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shelfcast.errors import SettingsError
-from shelfcast.files import check_target, remove_partials, whole_file, whole_folder
+from shelfcast.files import check_target, remove_partials, scratch_folder, whole_file, whole_folder
 
 KILLED_IN_A_FOLDER = """
 import sys, time
@@ -151,3 +151,13 @@ def test_a_very_long_name_still_has_room_for_its_partial(tmp_path):
     with whole_file(tmp_path / name) as out:
         out.write_text("x")
     assert (tmp_path / name).read_text() == "x"
+
+
+def test_scratch_of_a_killed_process_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    program = "import os, signal; from shelfcast.files import scratch_folder; f = scratch_folder(); print(f.name); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+    (tmp_path / "shelfcast-scratch-notes").mkdir()
+    assert len(list(tmp_path.iterdir())) == 2
+    with scratch_folder() as mine:
+        assert {p.name for p in tmp_path.iterdir()} == {Path(mine).name, "shelfcast-scratch-notes"}

@@ -19,6 +19,7 @@ from shelfcast.errors import SettingsError, SourceError, shorten
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_SCRATCH = "shelfcast-scratch"
 
 
 @contextmanager
@@ -95,6 +96,18 @@ def whole_folder(target: Path | str) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder of this process in the system's temporary folder, removed when it is closed or the process ends.
+
+    What killed processes left there is removed first: it may be large.
+    """
+    for left in os.scandir(tempfile.gettempdir()):
+        found = re.fullmatch(rf"{_SCRATCH}-(\d+)-\w+", left.name)
+        if found and not _is_alive(int(found[1])) and left.is_dir(follow_symlinks=False):
+            shutil.rmtree(left.path, ignore_errors=True)  # another user's cannot be removed, and need not
+    return tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}-{os.getpid()}-")
 
 
 def remove_partials(target: Path) -> None:

@@ -372,7 +372,7 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, ba
         with clock("report"):
             content = gather(prepared.panel, batches.scan(), _about(settings, manifest), findings=findings_table(prepared.findings),
                              changes=prepared.cleaned.changes, accuracy=accuracy_table(scores), withdrawn=prepared.withdrawn)
-    if settings.run is not None:
+    if settings.run is not None and content is not None:
         with whole_folder(settings.run) as folder:
             batches.write(folder / FORECAST)
             save_model(model, folder / MODEL)
@@ -383,7 +383,7 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, ba
             (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
             replace(manifest, seconds=clock.seconds).write(folder, settings=as_json(settings))
         files["run"] = settings.run
-    if settings.report is not None:
+    if settings.report is not None and content is not None:
         write_report(settings.report, content)
         files["report"] = settings.report
     if settings.out is not None:

@@ -1,13 +1,12 @@
 """A forecast that is larger than one wants to hold: written batch by batch, read as one lazy table."""
 
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import polars as pl
 
-from shelfcast.files import whole_file
+from shelfcast.files import scratch_folder, whole_file
 from shelfcast.forecast import MEAN, Forecast, write_table
 from shelfcast.names import DATE, KEYS, quantile_column
 
@@ -19,7 +18,7 @@ class ForecastBatches:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="shelfcast-")
+        self._folder = scratch_folder()
         self._paths: list[Path] = []
         self.rows = 0
 
