@@ -247,9 +247,11 @@ def stand(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int) -> Standing
 
 
 BASE_TERMS = ("middle/long", "short/middle", "own year ago", "item year ago", "place year ago", "all year ago",
-              "own slope year ago", "item slope year ago", "place slope year ago", "all slope year ago")
+              "own slope year ago", "item slope year ago", "place slope year ago", "all slope year ago",
+              "own growth", "item growth", "place growth")
 """Year ago: the target's period last year over the middle level there. Slope: the middle over the long level there, which
-together with `middle/long` chooses which level last year's shape is put upon."""
+together with `middle/long` chooses which level last year's shape is put upon. Growth: the middle level over that of last year;
+a coefficient between -1 and 0 says how much of the growth does not last."""
 
 
 def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
@@ -279,6 +281,11 @@ def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
             end = o + block.first - pooled.first - rhythm.year
             slope = np.log(_index_level(index, end, rhythm.halves[1]) / _index_level(index, end, rhythm.halves[2]))
             terms[:, :, j] = slope[codes][:, None]
+        terms[:, :, 10] = np.log((level.middle + TINY) / (level.middle_year_ago + TINY))[:, None]
+        for j, (codes, index) in enumerate(_indexes(block, pooled)[:2], start=11):
+            end = min(o + block.first - pooled.first, index.shape[1] - 1)
+            growth = np.log(_index_level(index, end, rhythm.halves[1]) / _index_level(index, end - rhythm.year, rhythm.halves[1]))
+            terms[:, :, j] = growth[codes][:, None]
     if level.weight_year_ago.any():
         sold, exposed = own_window(block, standing, ago, rhythm.smooth)
         pull = (0.3 + 2.0 * np.minimum(standing.noise, 4.0))[:, None]
@@ -429,7 +436,6 @@ def _history_features(block: Block, scheme: Scheme, standing: Standing, targets:
         "naive error": np.log((habit.naive_error + TINY) / (level.long + TINY)), "idle": np.minimum(habit.idle, 400),
         "age": np.minimum(habit.age, scheme.rhythm.year * 2.0), "size": np.log((habit.size + TINY) / (level.long + TINY)),
         "units": np.log(level.long + 1e-3),
-        "growth": np.log((level.middle + TINY) / (level.middle_year_ago + TINY)),
     }
     out = {name: values[:, None] for name, values in found.items()}
     last = standing.origin - standing.start
@@ -489,7 +495,8 @@ def _year_ago_features(block: Block, pooled: Pooled, scheme: Scheme, standing: S
         end_known = min(end, index.shape[1] - 1)
         now = _index_level(index, end_known, rhythm.halves[1])
         with np.errstate(invalid="ignore", divide="ignore"):
-            out[f"{name} growth"] = np.log(now / _index_level(index, end_known - rhythm.year, rhythm.halves[1]))[codes][:, None]
+            if name == "all":  # the item's and the place's are among the base's terms
+                out["all growth"] = np.log(now / _index_level(index, end_known - rhythm.year, rhythm.halves[1]))[codes][:, None]
             out[f"{name} trend"] = np.log(_index_level(index, end_known, rhythm.halves[0]) / _index_level(
                 index, end_known, rhythm.halves[2]))[codes][:, None]
     return {name: np.clip(values, -4, 4) for name, values in out.items()}
@@ -507,7 +514,8 @@ def _out_of_turn(closed: np.ndarray, slots: int) -> np.ndarray:
     out = closed.copy()
     for slot in range(slots):
         columns = slice(slot, None, slots)
-        out[:, columns] &= closed[:, columns].mean(axis=1, keepdims=True) < 0.5
+        these = closed[:, columns]
+        out[:, columns] &= 2 * these.sum(axis=1, keepdims=True) < these.shape[1]
     return out
 
 

@@ -32,9 +32,11 @@ from shelfcast.panel import SalesPanel
 
 SLOW = 0.1  # share of periods without a sale from which a series counts as slow
 NAIVE_SHARE = 0.5  # of the naive error that joins the base in the scale of errors, so that small bases do not blow errors up
-_PRIOR = np.array([0.7, 0.3, 0.2, 0.3, 0.1, 0.2, 0.0, 0.0, 0.0, 0.0])  # coefficients without evidence, in the order of BASE_TERMS
+_PRIOR = np.array([0.7, 0.3, 0.3, 0.4, 0.1, 0.2, 0.0, 0.0, 0.0, 0.0, -0.2, 0.1, 0.0])  # coefficients without evidence, in the order of BASE_TERMS
+_OWN, _MIDDLE, _GROWTH = (BASE_TERMS.index(n) for n in ("own year ago", "middle/long", "own growth"))
 _PRIOR_ROWS = 200.0  # rows of evidence that they are worth
 _ENOUGH_ROWS = 2_000  # past forecasts that know last year, from which on those that do not are left out
+_SHARES = np.linspace(0, 0.8, 9)  # of last year's value that are tried
 _FORMAT = 1
 
 
@@ -96,7 +98,8 @@ class Profile:
                                  ("size", h.size[row])):
                 columns[name].append(values)
         rows = {k: np.concatenate(v) if v else np.empty((0, len(BASE_TERMS)) if k == "terms" else 0) for k, v in columns.items()}
-        self.coefficients_ = _fit_coefficients(rows["truth"], rows["flat"], rows["terms"], rows["noise"])
+        product = _fit_coefficients(rows["truth"], rows["flat"], rows["terms"], rows["noise"])
+        self.coefficients_ = _with_last_year(product, rows)
         base = apply_coefficients(rows["flat"], rows["terms"], self.coefficients_)
         slow = rows["zeros"] > SLOW
         spread = base_spread(rows["noise"])
@@ -182,9 +185,18 @@ def chunk_size(width: int, rows: int = 0) -> int:
 
 
 def apply_coefficients(flat: np.ndarray, terms: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Profile forecast in units, the shape of `flat`; unknown terms count as no change."""
-    push = coefficients[0] + np.nan_to_num(terms) @ coefficients[1:]
-    return np.maximum(flat * np.exp(np.clip(push, -3.0, 3.0)), TINY)
+    """Profile forecast in units, the shape of `flat`; unknown terms count as no change.
+
+    The last coefficient is the share of last year's own value, with half of the growth since: it keeps the peaks that a
+    product of shrunk parts damps.
+    """
+    push = coefficients[0] + np.nan_to_num(terms) @ coefficients[1:-1]
+    product = flat * np.exp(np.clip(push, -3.0, 3.0))
+    share = coefficients[-1]
+    if share > 0:
+        last_year = flat * np.exp(np.clip(terms[..., _OWN] + terms[..., _MIDDLE] - 0.5 * terms[..., _GROWTH], -3.0, 3.0))
+        product = np.where(np.isfinite(last_year), (1 - share) * product + share * np.nan_to_num(last_year), product)
+    return np.maximum(product, TINY)
 
 
 def base_spread(noise: np.ndarray) -> np.ndarray:
@@ -209,6 +221,18 @@ def finish(quantiles: np.ndarray, mean: np.ndarray, closed: np.ndarray, *, negat
     quantiles = np.maximum.accumulate(quantiles, axis=2)
     quantiles[closed], mean[closed] = 0.0, 0.0
     return quantiles, mean
+
+
+def _with_last_year(product: np.ndarray, rows: dict[str, np.ndarray]) -> np.ndarray:
+    """The coefficients with the share of last year's value that made past forecasts best, by scaled absolute error."""
+    known = np.isfinite(rows["terms"][:, _OWN])
+    if known.sum() < _ENOUGH_ROWS:
+        return np.append(product, 0.0)
+    truth, flat, terms = rows["truth"][known], rows["flat"][known], rows["terms"][known]
+    weight = 1 / rows["naive"][known]
+    weight = np.minimum(weight, 20 * np.median(weight))  # scaled errors of almost constant series shall not rule
+    losses = [float((weight * np.abs(truth - apply_coefficients(flat, terms, np.append(product, s)))).sum()) for s in _SHARES]
+    return np.append(product, _SHARES[int(np.argmin(losses))])
 
 
 def _fit_coefficients(truth: np.ndarray, flat: np.ndarray, terms: np.ndarray, noise: np.ndarray) -> np.ndarray:

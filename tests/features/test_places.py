@@ -1,0 +1,59 @@
+"""What is pooled over items and places."""
+
+import numpy as np
+import polars as pl
+
+from shelfcast.features.history import Rhythm
+from shelfcast.features.places import Piece, Pooled, group_codes, group_keys, pool
+from shelfcast.periods import Frequency
+
+RHYTHM = Rhythm.of(Frequency.parse("D"))
+SERIES = pl.DataFrame({"item": ["a", "a", "b", "b"], "location": [1, 2, 1, 2]})
+
+
+def pooled(sales: np.ndarray, *, at_once: int = 4) -> Pooled:
+    keys = group_keys(SERIES)
+    cells = np.broadcast_to((np.arange(sales.shape[1]) % 7).astype(np.int64), sales.shape)
+
+    def pieces():
+        for start in range(0, len(sales), at_once):
+            part = slice(start, start + at_once)
+            yield Piece(sales[part], cells[part], group_codes(SERIES[part], keys))
+
+    return pool(pieces, keys, RHYTHM, size=7, first=0, width=sales.shape[1])
+
+
+def chain() -> np.ndarray:
+    rng = np.random.default_rng(1)
+    level = np.array([10.0, 20.0, 40.0, 80.0])[:, None]
+    return rng.poisson(level * np.where(np.arange(210) % 7 == 5, 2.0, 1.0)).astype(float)
+
+
+def test_the_usual_level_of_a_new_series_is_its_items_times_its_places():
+    found = pooled(chain())
+    expected = found.prior_level(np.array([0, 1]), np.array([0, 1]))
+    assert expected[0] < found.level < expected[1]
+
+
+def test_pooling_in_pieces_gives_what_pooling_at_once_gives():
+    one, many = pooled(chain()), pooled(chain(), at_once=1)
+    assert np.allclose(one.index, many.index) and np.allclose(one.group_effects["item"], many.group_effects["item"])
+
+
+def test_the_saturday_of_all_series_is_double():
+    effects = pooled(chain()).effects
+    assert np.isclose(effects[5] / effects[:5].mean(), 2.0, rtol=0.05)
+
+
+def test_an_unseen_item_gets_what_all_series_share(tmp_path):
+    found = pooled(chain())
+    codes = group_codes(pl.DataFrame({"item": ["never"], "location": [2]}), found.keys)
+    assert codes["item"].tolist() == [2] and codes["location"].tolist() == [1]
+    assert np.allclose(found.group_effects["item"][2], found.effects)
+
+
+def test_pooled_knowledge_survives_saving(tmp_path):
+    found = pooled(chain())
+    found.save(tmp_path)
+    again = Pooled.load(tmp_path)
+    assert np.array_equal(again.index, found.index) and again.keys["item"].equals(found.keys["item"])
