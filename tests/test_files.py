@@ -155,7 +155,7 @@ def test_a_very_long_name_still_has_room_for_its_partial(tmp_path):
 
 def test_scratch_of_a_killed_process_is_removed_by_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    program = "import os, signal; from shelfcast.files import scratch_folder; f = scratch_folder(); print(f.name); os.kill(os.getpid(), 9)"
+    program = "import os; from shelfcast.files import scratch_folder; f = scratch_folder(); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
     (tmp_path / "shelfcast-scratch-notes").mkdir()
     assert len(list(tmp_path.iterdir())) == 2
