@@ -338,3 +338,10 @@ def test_a_covariate_file_without_a_readable_date_is_an_error_that_names_it():
     )
     with pytest.raises(DataError, match=r"dates of the covariate file t\.csv cannot be read"):
         clean_sales(source)
+
+
+def test_the_future_has_no_say_in_how_an_item_is_spelt():
+    rows = [("milk" if i < 10 else "MILK", day(i), 1.0, i % 2) for i in range(40)]
+    columns = (ITEM, DATE, SALES, "promo")
+    panel = clean_sales(lines(rows, columns=columns, shape="series", covariates={"promo": "known"}), cutoff=day(9)).panel
+    assert panel.series[ITEM].to_list() == ["milk"] and panel.horizon_given() == 30

@@ -214,7 +214,8 @@ def _money(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], flaws: Mappin
 
 
 def _spellings(frame: pl.LazyFrame, key: str) -> pl.LazyFrame:
-    return frame.group_by(pl.col(key).alias(RAW)).agg(pl.len().alias(LINES))
+    # Lines without sales do not count: future rows of known covariates have no say in how an item is spelt.
+    return frame.group_by(pl.col(key).alias(RAW)).agg(pl.col(SALES).count().alias(LINES))
 
 
 def _codes(table: pl.DataFrame, *, unify: bool) -> pl.DataFrame:
