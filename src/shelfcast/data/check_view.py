@@ -23,29 +23,89 @@ T = TypeVar("T")
 MOST_CELLS: Final = 200_000_000  # places times periods
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """All that a kind may ask for. Without usable lines there is no tally and no panel; without lines only a panel.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinesView:
+    """The lines, as far as they could be counted.
 
     Attributes
     ----------
     today : dates after it have not happened yet
-    horizon : periods that will be forecast; 0 when not said
     lines, frame : the source, and its lines in canonical types, cut at the cutoff
-    survey, tally, span : what was counted in them
-    panel : as cleaning would make it
+    survey : what was counted in them
     flaws : of a line, as expressions over `frame`
     """
 
     today: date
-    horizon: int = 0
     lines: SalesLines | None = None
     frame: pl.LazyFrame | None = None
     survey: Survey | None = None
+    flaws: dict[str, pl.Expr] = field(default_factory=dict)
+
+    def place(self, who: Mapping[str, Any], when: Any, value: str | None) -> Place:
+        """A place by its keys."""
+        return Place(item=who.get(ITEM), location=who.get(LOCATION), date=when, value=value)
+
+    @cached_property
+    def last_day(self) -> date | None:
+        """The last day with sales."""
+        assert self.survey is not None
+        days = self.survey.days.filter(pl.col(SALES) > 0)
+        return days.select(pl.col(WHEN).cast(pl.Date).max()).item() if days.height else None
+
+    @cached_property
+    def unknown_in_history(self) -> int:
+        """Lines without sales up to the last day with sales."""
+        assert self.survey is not None
+        days = self.survey.days.filter(pl.col(WHEN).cast(pl.Date) <= self.last_day) if self.last_day else self.survey.days
+        return int((days[LINES].cast(pl.Int64) - days[SALES].cast(pl.Int64)).sum())
+
+    @cached_property
+    def first_lines(self) -> dict[str, list[Place]]:
+        """{flaw that occurs: the first few lines that have it}; all in one scan."""
+        assert self.lines is not None and self.frame is not None and self.survey is not None
+        schema = self.survey.schema
+        seen = [name for name in self.flaws if self.survey.flaws.get(name)]
+        keys = [c for c in (ROW, *KEYS, DATE) if c in schema]
+        frames = []
+        for name in seen:
+            column = shown_column(name, schema)
+            shown = text_of(column) if text_of(column) in schema else column
+            query = self.flaws[name]
+            if name == "missing_sales" and self.last_day is not None:
+                query = query & (pl.col(DATE).cast(pl.Date) <= self.last_day)
+            frames.append(self.frame.filter(query).select(*keys, pl.col(shown).cast(pl.String).alias("value")).head(SHOWN))
+        answers = pl.collect_all(frames, engine="streaming")
+        return {name: [self._line(r) for r in answer.iter_rows(named=True)] for name, answer in zip(seen, answers, strict=True)}
+
+    def _line(self, row: dict[str, Any]) -> Place:
+        assert self.lines is not None
+        number = row.get(ROW)
+        line = None if number is None or self.lines.first_line is None else number + self.lines.first_line
+        return Place(
+            line=line,
+            row=None if number is None else number + 1,
+            item=row.get(ITEM),
+            location=row.get(LOCATION),
+            date=_day(row.get(DATE)),
+            value=None if row["value"] is None else shorten(row["value"], 60),
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View(LinesView):
+    """All that a kind may ask for. Without usable lines there is no tally and no panel; without lines only a panel.
+
+    Attributes
+    ----------
+    horizon : periods that will be forecast; 0 when not said
+    tally, span : the lines added up, and which periods they cover wholly
+    panel : as cleaning would make it
+    """
+
+    horizon: int = 0
     tally: Tally | None = None
     span: Span | None = None
     panel: SalesPanel | None = None
-    flaws: dict[str, pl.Expr] = field(default_factory=dict)
     _kept: dict[str, Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -143,8 +203,6 @@ class View:
         prices = self.price_of_series
         return None if prices is None else float(np.nansum(prices[series] * units))
 
-    # -- places -------------------------------------------------------------------------------------------------------
-
     def at_series(self, which: np.ndarray, values: Any = None) -> list[Place]:
         """The first few of some series."""
         assert self.panel is not None
@@ -163,55 +221,6 @@ class View:
             when = self.panel.frequency.date(int(periods[i]))
             out.append(Place(item=who[ITEM], location=who[LOCATION], date=when, value=None if values is None else str(values[i])))
         return out
-
-    def place(self, who: Mapping[str, Any], when: Any, value: str | None) -> Place:
-        """A place by its keys."""
-        return Place(item=who.get(ITEM), location=who.get(LOCATION), date=when, value=value)
-
-    @cached_property
-    def last_day(self) -> date | None:
-        """The last day with sales."""
-        assert self.survey is not None
-        days = self.survey.days.filter(pl.col(SALES) > 0)
-        return days.select(pl.col(WHEN).cast(pl.Date).max()).item() if days.height else None
-
-    @cached_property
-    def unknown_in_history(self) -> int:
-        """Lines without sales up to the last day with sales."""
-        assert self.survey is not None
-        days = self.survey.days.filter(pl.col(WHEN).cast(pl.Date) <= self.last_day) if self.last_day else self.survey.days
-        return int((days[LINES].cast(pl.Int64) - days[SALES].cast(pl.Int64)).sum())
-
-    @cached_property
-    def first_lines(self) -> dict[str, list[Place]]:
-        """{flaw that occurs: the first few lines that have it}; all in one scan."""
-        assert self.lines is not None and self.frame is not None and self.survey is not None
-        schema = self.survey.schema
-        seen = [name for name in self.flaws if self.survey.flaws.get(name)]
-        keys = [c for c in (ROW, *KEYS, DATE) if c in schema]
-        frames = []
-        for name in seen:
-            column = shown_column(name, schema)
-            shown = text_of(column) if text_of(column) in schema else column
-            query = self.flaws[name]
-            if name == "missing_sales" and self.last_day is not None:
-                query = query & (pl.col(DATE).cast(pl.Date) <= self.last_day)
-            frames.append(self.frame.filter(query).select(*keys, pl.col(shown).cast(pl.String).alias("value")).head(SHOWN))
-        answers = pl.collect_all(frames, engine="streaming")
-        return {name: [self._line(r) for r in answer.iter_rows(named=True)] for name, answer in zip(seen, answers, strict=True)}
-
-    def _line(self, row: dict[str, Any]) -> Place:
-        assert self.lines is not None
-        number = row.get(ROW)
-        line = None if number is None or self.lines.first_line is None else number + self.lines.first_line
-        return Place(
-            line=line,
-            row=None if number is None else number + 1,
-            item=row.get(ITEM),
-            location=row.get(LOCATION),
-            date=_day(row.get(DATE)),
-            value=None if row["value"] is None else shorten(row["value"], 60),
-        )
 
 
 def _day(when: Any) -> Any:

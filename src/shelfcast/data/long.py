@@ -12,7 +12,7 @@ from shelfcast.panel import PERIOD, SERIES
 
 
 @dataclass(frozen=True)
-class Long:
+class Rows:
     """R rows of N series, sorted by series and period. All facts are (N,), zero or nan for a series without rows.
 
     Attributes
@@ -27,14 +27,6 @@ class Long:
     period: np.ndarray
     sales: np.ndarray
     count: int
-
-    @classmethod
-    def of(cls, rows: pl.DataFrame, count: int) -> Self:
-        """From a panel's rows (history only, if only history is to count)."""
-        sales = rows[SALES]
-        if sales.null_count():
-            sales = sales.fill_null(np.nan)
-        return cls(rows[SERIES].to_numpy(), rows[PERIOD].to_numpy(), sales.to_numpy(), count)
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -52,16 +44,6 @@ class Long:
     def filled(self) -> np.ndarray:
         """int64 (M,): the series that have rows."""
         return np.flatnonzero(self.rows)
-
-    @cached_property
-    def known(self) -> np.ndarray:
-        """bool (R,): sales are known."""
-        return np.isfinite(self.sales)
-
-    @cached_property
-    def sold(self) -> np.ndarray:
-        """bool (R,): something was sold."""
-        return self.sales > 0
 
     @cached_property
     def begins(self) -> np.ndarray:
@@ -106,6 +88,42 @@ class Long:
         return out
 
     @cached_property
+    def gap(self) -> np.ndarray:
+        """int32 (R,): periods since the row before of the same series, 0 for the first."""
+        out = np.zeros_like(self.period)
+        np.subtract(self.period[1:], self.period[:-1], out=out[1:])
+        out[self.begins] = 0
+        return out
+
+    @cached_property
+    def longest_gap(self) -> np.ndarray:
+        """int32 (N,): the longest gap of each series."""
+        return self.most(self.gap, 0)
+
+
+@dataclass(frozen=True)
+class Long(Rows):
+    """Rows, with facts about what was sold."""
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, count: int) -> Self:
+        """From a panel's rows (history only, if only history is to count)."""
+        sales = rows[SALES]
+        if sales.null_count():
+            sales = sales.fill_null(np.nan)
+        return cls(rows[SERIES].to_numpy(), rows[PERIOD].to_numpy(), sales.to_numpy(), count)
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """bool (R,): sales are known."""
+        return np.isfinite(self.sales)
+
+    @cached_property
+    def sold(self) -> np.ndarray:
+        """bool (R,): something was sold."""
+        return self.sales > 0
+
+    @cached_property
     def sold_periods(self) -> np.ndarray:
         """int64: periods in which something was sold."""
         return self.total(self.sold).astype(np.int64)
@@ -119,19 +137,6 @@ class Long:
     def units(self) -> np.ndarray:
         """float64: units in all."""
         return self.total(np.where(self.known, self.sales, 0.0))
-
-    @cached_property
-    def gap(self) -> np.ndarray:
-        """int32 (R,): periods since the row before of the same series, 0 for the first."""
-        out = np.zeros_like(self.period)
-        np.subtract(self.period[1:], self.period[:-1], out=out[1:])
-        out[self.begins] = 0
-        return out
-
-    @cached_property
-    def longest_gap(self) -> np.ndarray:
-        """int32 (N,): the longest gap of each series."""
-        return self.most(self.gap, 0)
 
     @cached_property
     def selling(self) -> "Long":
