@@ -23,6 +23,7 @@ from shelfcast.periods import Frequency, infer_frequency
 
 SERIES: Final = "series"  # UInt32 code: the row of the series table
 PERIOD: Final = "period"  # Int32 period number of the panel's frequency
+LARGEST: Final = 1e30  # of a covariate; squares and sums of larger numbers overflow, and nothing in a shop is so large
 _FORMAT: Final = 1
 
 
@@ -457,12 +458,16 @@ def hide_future(rows: pl.DataFrame, cutoff: int, covariates: Mapping[str, Kind])
 
 
 def _numbers(column: pl.Series, categories: list[str] | None) -> np.ndarray:
-    """float64: numbers as they are, booleans 0 and 1, texts as codes; null is nan."""
+    """float64: numbers as they are, booleans 0 and 1, texts as codes; null and what is no usable number are nan."""
     if categories is not None:
         codes = pl.Series(categories, dtype=pl.String)
         return column.cast(pl.String).replace_strict(codes, np.arange(len(categories), dtype=float), default=None,
                                                      return_dtype=pl.Float64).fill_null(np.nan).to_numpy()
-    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    numbers = column.cast(pl.Float64)
+    if not (column.dtype.is_integer() or column.dtype == pl.Boolean):
+        usable = numbers.abs() <= LARGEST  # false for nan, which polars holds to be greater than every number
+        numbers = numbers if usable.all() else numbers.zip_with(usable.fill_null(False), pl.Series([None], dtype=pl.Float64))
+    return numbers.fill_null(np.nan).to_numpy()
 
 
 def _joined_keys() -> pl.Expr:
