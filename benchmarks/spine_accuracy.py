@@ -62,7 +62,8 @@ def rossmann_week() -> Task:
     days = pl.read_parquet(DATA / "rossmann/train.parquet").rename({"Store": "location", "Date": "date", "Sales": "sales"})
     known = ["Open", "Promo", "SchoolHoliday", "state_closed_day"]
     week = pl.col("date").cast(pl.Date).dt.truncate("1w")
-    weeks = days.group_by("location", week).agg(pl.len().alias("days"), *(pl.col(c).sum().cast(pl.Float64) for c in ("sales", *known)))
+    sums = (pl.col(c).sum().cast(pl.Float64) for c in ("sales", *known))
+    weeks = days.group_by("location", week).agg(pl.len().alias("days"), *sums)
     places = pl.read_parquet(DATA / "rossmann/store.parquet").rename({"Store": "location"})
     panel = SalesPanel.from_frame(weeks.filter(pl.col("days") == 7), freq="W", known=known, places=places)
     return Task(_with_static(panel, places), 13, 1)
@@ -170,7 +171,8 @@ def window(task: Task, k: int) -> tuple[SalesPanel, list[Group]]:
     for cutoff in np.unique(cutoffs):
         chosen = np.flatnonzero(cutoffs == cutoff)
         at = int(cutoff) - whole.first + 1
-        groups.append(Group(_with_gaps(cut(hidden_panel.select(chosen), int(cutoff)), h), whole.sales[chosen, :at], whole.sales[chosen, at:at + h]))
+        past = _with_gaps(cut(hidden_panel.select(chosen), int(cutoff)), h)
+        groups.append(Group(past, whole.sales[chosen, :at], whole.sales[chosen, at:at + h]))
     return cut(hidden_panel, int(cutoffs.max())), groups
 
 
@@ -191,7 +193,8 @@ def measures(truth: np.ndarray, quantiles: np.ndarray, naive_error: np.ndarray) 
     pinball = 2 * np.abs((truth[..., None] - quantiles) * ((truth[..., None] <= quantiles) - q))
     error = np.abs(truth - quantiles[..., 4])
     mean = np.nanmean(np.abs(truth))
-    return {"WAPE": float(np.nanmean(error) / mean), "SQL": float(np.nanmean(pinball / naive_error[:, None, None], axis=(0, 1)).mean()),
+    return {"WAPE": float(np.nanmean(error) / mean),
+            "SQL": float(np.nanmean(pinball / naive_error[:, None, None], axis=(0, 1)).mean()),
             "WQL": float(np.nanmean(pinball, axis=(0, 1)).mean() / mean), "MASE": float(np.nanmean(error / naive_error[:, None]))}
 
 
@@ -236,8 +239,8 @@ def run(task: Task, k: int, model: Forecaster) -> dict[str, float]:
 def _models(name: str, effort: str, seed: int, rows: int | None) -> Callable[[int], Forecaster]:
     if name == "profile":
         return lambda horizon: Profile(ProfileSettings(seed=seed, horizon=horizon))
-    return lambda horizon: Boosted(BoostedSettings(seed=seed, horizon=horizon, effort=effort, max_rows=rows,
-                                                    threads=int(os.environ.get("OMP_NUM_THREADS", "2"))))  # type: ignore[arg-type]
+    return lambda horizon: Boosted(BoostedSettings(seed=seed, horizon=horizon, effort=effort, max_rows=rows,  # type: ignore[arg-type]
+                                                    threads=int(os.environ.get("OMP_NUM_THREADS", "2"))))
 
 
 def _commit() -> str:
@@ -257,7 +260,8 @@ def _rows(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
         for k in ks:
             found.append(run(task, k, make(task.horizon)))
             if len(ks) > 1:
-                print(f"  {name} window {k}: " + "  ".join(f"{n} {found[-1][n]:.4f}" for n in ("WAPE", "SQL", "WQL")), file=sys.stderr)
+                scores = "  ".join(f"{n} {found[-1][n]:.4f}" for n in ("WAPE", "SQL", "WQL"))
+                print(f"  {name} window {k}: {scores}", file=sys.stderr)
         row: dict[str, object] = {"task": name, "model": arguments.model, "effort": arguments.effort, "windows": arguments.windows,
                                   "horizon": task.horizon}
         row |= {key: round(float(np.mean([f[key] for f in found])), 4) for key in found[0]}
@@ -276,16 +280,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--append", action="store_true")
     arguments = parser.parse_args()
-    print(f"{'task':11s} {'series':>6s} {'WAPE':>7s} {'naive':>7s} {'SQL':>7s} {'naive':>7s} {'WQL':>7s} {'naive':>7s} {'MASE':>7s} "
-          f"{'naive':>7s} {'<=.05':>6s} {'<=.5':>6s} {'<=.95':>6s} {'mean':>6s} {'fit s':>6s} {'pred s':>6s}")
+    pairs = " ".join(f"{n:>7s} {'naive':>7s}" for n in ("WAPE", "SQL", "WQL", "MASE"))
+    print(f"{'task':13s} {'series':>6s} {pairs} {'<=.05':>6s} {'<=.5':>6s} {'<=.95':>6s} {'mean':>6s} {'fit s':>6s} {'pred s':>6s}")
     for row in _rows(arguments):
         pairs = " ".join(f"{row[n]:7.4f} {row['naive ' + n]:7.4f}" for n in ("WAPE", "SQL", "WQL", "MASE"))
-        print(f"{row['task']:11s} {row['series']:6.0f} {pairs} {row['below 0.05']:6.3f} {row['below 0.5']:6.3f} {row['below 0.95']:6.3f} "
-              f"{row['mean/actual']:6.3f} {row['fit s']:6.1f} {row['predict s']:6.1f}", flush=True)
+        print(f"{row['task']:13s} {row['series']:6.0f} {pairs} {row['below 0.05']:6.3f} {row['below 0.5']:6.3f} "
+              f"{row['below 0.95']:6.3f} {row['mean/actual']:6.3f} {row['fit s']:6.1f} {row['predict s']:6.1f}", flush=True)
         if arguments.append:
             RESULTS.parent.mkdir(exist_ok=True)
-            row = {"date": date.today().isoformat(), "commit": _commit(), "command": " ".join(["python", "benchmarks/spine_accuracy.py",
-                   *sys.argv[1:]]), **row}
+            command = " ".join(["python", "benchmarks/spine_accuracy.py", *sys.argv[1:]])
+            row = {"date": date.today().isoformat(), "commit": _commit(), "command": command, **row}
             new = not RESULTS.exists()
             with RESULTS.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, fieldnames=list(row))

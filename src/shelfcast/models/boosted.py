@@ -220,7 +220,8 @@ class Boosted:
             "objective": objective, "learning_rate": size.rate, "num_leaves": size.leaves, "feature_fraction": 0.6,
             "min_data_in_leaf": int(np.clip(len(target) // 500, 20, 200)), "bagging_fraction": 0.7, "bagging_freq": 1,
             "lambda_l2": 1.0, "max_bin": 127, "verbose": -1, "deterministic": True, "force_row_wise": True,
-            "num_threads": self.settings.threads if len(target) >= FEW_ROWS else 1, "seed": self.settings.seed, "max_cat_threshold": 16, "cat_smooth": 20.0,
+            "num_threads": self.settings.threads if len(target) >= FEW_ROWS else 1,
+            "seed": self.settings.seed, "max_cat_threshold": 16, "cat_smooth": 20.0,
         }
         data = lgb.Dataset(x, target, weight=weight, feature_name=_plain(self.names_),
                            categorical_feature=[i for i, n in enumerate(self.names_) if n in self.categorical_],

@@ -32,7 +32,8 @@ from shelfcast.panel import SalesPanel
 
 SLOW = 0.1  # share of periods without a sale from which a series counts as slow
 NAIVE_SHARE = 0.5  # of the naive error that joins the base in the scale of errors, so that small bases do not blow errors up
-_PRIOR = np.array([0.7, 0.3, 0.3, 0.4, 0.1, 0.2, 0.0, 0.0, 0.0, 0.0, -0.2, 0.1, 0.0])  # coefficients without evidence, in the order of BASE_TERMS
+# Coefficients without evidence, in the order of BASE_TERMS: last year's shape counts whole, a fifth of growth does not last.
+_PRIOR = np.array([0.7, 0.3, 0.3, 0.4, 0.1, 0.2, 0.0, 0.0, 0.0, 0.0, -0.2, 0.1, 0.0])
 _OWN, _MIDDLE, _GROWTH = (BASE_TERMS.index(n) for n in ("own year ago", "middle/long", "own growth"))
 _PRIOR_ROWS = 200.0  # rows of evidence that they are worth
 _ENOUGH_ROWS = 2_000  # past forecasts that know last year, from which on those that do not are left out
