@@ -133,7 +133,8 @@ def iowa() -> Task:
     return Task(SalesPanel.from_frame(table.filter(alive), freq="W", absent="zero"), 8, 1)
 
 
-TASKS: dict[str, Callable[[], Task]] = {f.__name__: f for f in (rossmann, rossmann_week, walmart, m5, store_item, stallion, dominicks, iowa)}
+TASKS: dict[str, Callable[[], Task]] = {
+    f.__name__: f for f in (rossmann, rossmann_week, walmart, m5, store_item, stallion, dominicks, iowa)}
 
 
 def _with_static(panel: SalesPanel, attributes: pl.DataFrame) -> SalesPanel:

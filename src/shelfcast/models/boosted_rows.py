@@ -18,6 +18,7 @@ from shelfcast.panel import PERIOD, SERIES, SalesPanel
 
 DEFAULT_HORIZON = {"h": 48, "D": 28, "W": 13, "M": 6, "Q": 4, "Y": 2}  # where no known covariate reaches past the cutoff
 POOLED_CELLS = 4_000_000  # series x periods held at once while pooling
+SAMPLE_CELLS = 10_000_000  # series x periods learned from at most: bounds memory on long daily panels
 MOST_POOLED = 300_000  # series; of more than these only the active ones are pooled
 YEARS_OF_ORIGINS = 2.0
 YEARS_FOR_SEASON = 2.2  # of history, for the position in the year to be a feature: with less, trees learn one year by heart
@@ -64,7 +65,8 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
     span = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
     rhythm = Rhythm.of(panel.frequency)
     active = _active(panel, rhythm)
-    chosen = _choose(active, most_series, generator)
+    reach = min(span, rhythm.context + int(YEARS_OF_ORIGINS * panel.frequency.per_year) + steps)
+    chosen = _choose(active, min(most_series, max(300, SAMPLE_CELLS // reach)), generator)
     part = panel.select(chosen)
     few = part.select(np.sort(generator.choice(len(part), min(len(part), 300), replace=False)))
     scheme = learn_scheme(panel, few, horizon=steps, country=country)
@@ -81,7 +83,6 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
             yield Piece(block.sales, block.cells, group_codes(chunk.series, keys))
 
     pooled = pool(pieces, keys, rhythm, size=scheme.cells, first=panel.cutoff - width + 1, width=width)
-    reach = min(span, rhythm.context + int(YEARS_OF_ORIGINS * panel.frequency.per_year) + steps)
     block = make_block(part, scheme, context=reach, horizon=min(steps, given), keys=keys)
     return Sample(block, scheme, pooled, steps)
 
@@ -106,7 +107,7 @@ def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
     """
     generator = np.random.default_rng(seed + 1)
     block, scheme, horizon = sample.block, sample.scheme, sample.horizon
-    rhythm, width, n = scheme.rhythm, sample.block.sales.shape[1], len(sample.block.sales)
+    rhythm, width = scheme.rhythm, block.sales.shape[1]
     stride = {"h": 101, "D": 17, "W": 2, "M": 1, "Q": 1, "Y": 1}[scheme.frequency[0]]
     early = max(int(rhythm.halves[1]), 2)
     back = [b for b in (horizon // 4, horizon // 2, 3 * horizon // 4) if b >= max(1, rhythm.smooth)]
@@ -132,7 +133,6 @@ def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
         most = max(1, int(rows / count))
         series = np.sort(generator.choice(candidates, most, replace=False)) if most < len(candidates) else candidates
         out.append(Draw(origin, series, picked))
-    assert n == len(known)
     return out
 
 
