@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from shelfcast import __version__
-from shelfcast.errors import MissingExtraError, SettingsError, UnknownNameError, WeightsError, shorten
+from shelfcast.errors import DataError, MissingExtraError, SettingsError, UnknownNameError, WeightsError, shorten
 from shelfcast.files import whole_folder
 from shelfcast.models.base import Forecaster, Traits
+from shelfcast.panel import SalesPanel
 
 _FORMAT: Final = 1
 _LABEL: Final = "model.json"
@@ -97,6 +99,10 @@ def make_model(name: str, settings: Mapping[str, object] | None = None) -> Forec
     for key in wanted:
         if key not in known:
             raise UnknownNameError(f"setting of the model {name}", key, known)
+    for key, hint in get_type_hints(settings_kind).items():
+        if key in wanted and not _fits(wanted[key], hint):
+            raise SettingsError(f"The setting {key!r} of the model {name!r} is {shorten(repr(wanted[key]))}; it must be "
+                                f"{_words(hint)}.")
     for key, value in entry.fixed.items():
         if wanted.get(key, value) != value:
             raise SettingsError(f"The model {name!r} stands for {key}={value!r}; to have {key}={shorten(repr(wanted[key]))} "
@@ -106,6 +112,31 @@ def make_model(name: str, settings: Mapping[str, object] | None = None) -> Forec
     except TypeError as error:
         raise SettingsError(f"The settings of the model {name!r} are wrong: {shorten(error, 200)}.") from error
     return kind(made)
+
+
+_WORDS: Final = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null (not set)"}
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value is of a setting's type; types that are not listed here are left to the settings' own checks."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return isinstance(value, tuple({type(one) for one in get_args(hint)}))
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    if hint is float:
+        return isinstance(value, int | float) and isfinite(value)
+    return isinstance(value, hint) if hint in _WORDS else True
+
+
+def _words(hint: Any) -> str:
+    """A type in words."""
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(_words(one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    return _WORDS.get(hint, str(hint))
 
 
 def setting_names(name: str) -> list[str]:
@@ -124,10 +155,14 @@ def model_traits() -> list[Traits]:
     return [_classes(entry)[0](_classes(entry)[1](**entry.fixed)).traits for entry in _MODELS.values()]
 
 
-def save_model(model: Forecaster, folder: Path | str) -> None:
+def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | None = None) -> None:
     """Write a fitted model as a folder, whole or not at all: `model.json`, and the model's own files beneath.
 
     No file runs code when it is loaded; each file's hash is in `model.json`.
+
+    Parameters
+    ----------
+    panel : what it learned from; its frequency and covariates are noted, so that loading for other sales can be refused
     """
     settings = getattr(model, "settings", None)
     _entry(model.traits.name)
@@ -136,13 +171,19 @@ def save_model(model: Forecaster, folder: Path | str) -> None:
         inside.mkdir()
         model.save(inside)
         files = {path.relative_to(inside).as_posix(): _hash(path) for path in sorted(inside.rglob("*")) if path.is_file()}
-        label = {"format": _FORMAT, "shelfcast": __version__, "name": model.traits.name, "files": files,
-                 "settings": asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {}}
+        label: dict[str, Any] = {"format": _FORMAT, "shelfcast": __version__, "name": model.traits.name, "files": files,
+                                 "settings": asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {}}
+        if panel is not None:
+            label["learned_from"] = _learned_from(panel)
         (out / _LABEL).write_text(json.dumps(label, indent=2, default=str) + "\n", encoding="utf-8")
 
 
-def load_model(folder: Path | str) -> Forecaster:
+def load_model(folder: Path | str, *, panel: SalesPanel | None = None) -> Forecaster:
     """Read a folder that `save_model` wrote.
+
+    Parameters
+    ----------
+    panel : what it is to forecast; when given, it must have the frequency and the covariates that the model learned with
 
     Raises
     ------
@@ -166,7 +207,25 @@ def load_model(folder: Path | str) -> Forecaster:
     if missing is not None:
         raise MissingExtraError(f"The saved model {str(folder)!r}", entry.extra or "all", missing)
     model: Forecaster = _classes(entry)[0].load(inside)
+    if panel is not None and "learned_from" in label:
+        _refuse_other_sales(model.traits, label["learned_from"], panel, str(folder))
     return model
+
+
+def _learned_from(panel: SalesPanel) -> dict[str, Any]:
+    return {"frequency": str(panel.frequency), "covariates": dict(panel.covariates), "net_of_returns": panel.net_of_returns}
+
+
+def _refuse_other_sales(traits: Traits, learned: Mapping[str, Any], panel: SalesPanel, folder: str) -> None:
+    """A model forecasts what it learned on: without a covariate that it leans on, its numbers would silently be others."""
+    if learned["frequency"] != str(panel.frequency):
+        raise DataError(f"The model in {folder!r} was fitted on periods {learned['frequency']!r}, and these sales are "
+                        f"{panel.frequency.word} ({panel.frequency}). Fit it again on these.")
+    uses = {"known": traits.uses_known, "past": traits.uses_past, "static": traits.uses_static}
+    for name, kind in learned["covariates"].items():
+        if uses.get(kind) and panel.covariates.get(name) != kind:
+            raise DataError(f"The model in {folder!r} was fitted with the {kind} covariate {shorten(name)!r}, which these "
+                            f"sales do not have. Give it as then, or fit the model again without it.")
 
 
 def _read_label(folder: Path) -> dict[str, Any]:
