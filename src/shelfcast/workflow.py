@@ -27,7 +27,7 @@ import shelfcast
 from shelfcast.data.check import check_sales
 from shelfcast.data.clean import Cleaned, CleanSettings, clean_sales
 from shelfcast.data.findings import SEVERITIES, Finding, Findings
-from shelfcast.data.flaws import REJECTING
+from shelfcast.data.cleaning.flaws import REJECTING
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
@@ -141,7 +141,7 @@ def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | N
         model.fit(prepared.panel)
     manifest = _manifest("fit", settings, prepared, model, why, clock)
     with whole_folder(settings.run) as folder:
-        save_model(model, folder / MODEL)
+        save_model(model, folder / MODEL, panel=prepared.panel)
         (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
         manifest.write(folder, settings=as_json(settings))
     return {"verb": "fit", "model": model.traits.name, "why_model": why, "series": len(prepared.panel),
@@ -336,7 +336,7 @@ def _model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecaster, s
     name = settings.model
     if _is_fitted_folder(name):
         folder = Path(name) / MODEL if (Path(name) / MODEL).is_dir() else Path(name)
-        return load_model(folder), f"fitted before, in {name}"
+        return load_model(folder, panel=panel), f"fitted before, in {name}"
     why = "asked for"
     if name == "auto":
         name, reason = _auto(panel, settings.horizon)
@@ -375,7 +375,7 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, ba
     if settings.run is not None and content is not None:
         with whole_folder(settings.run) as folder:
             batches.write(folder / FORECAST)
-            save_model(model, folder / MODEL)
+            save_model(model, folder / MODEL, panel=prepared.panel)
             tables = {"findings": prepared.findings.to_frame(), "changes": prepared.cleaned.changes,
                       "rejected": prepared.cleaned.rejected, "withdrawn": prepared.withdrawn}
             write_tables(folder, tables if scores is None else {**tables, "scores": scores.scores})

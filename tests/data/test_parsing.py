@@ -5,7 +5,7 @@ from datetime import date, datetime
 import polars as pl
 import pytest
 
-from shelfcast.data.parsing import date_style, number_style, parse_date, parse_day_text, parse_number
+from shelfcast.data.columns.parsing import date_style, number_style, parse_date, parse_day_text, parse_number
 from shelfcast.data.read import read_sales
 from shelfcast.errors import DataError
 

@@ -12,8 +12,8 @@ from datetime import date
 import polars as pl
 import pytest
 
-from shelfcast.data import spool
-from shelfcast.data.tables import open_table
+from shelfcast.data.formats import spool
+from shelfcast.data.formats.tables import open_table
 from shelfcast.errors import DataError, SettingsError, SourceError
 
 TABLE = pl.DataFrame({"item": ["a", "b", "c"], "date": [date(2024, 1, d) for d in (1, 2, 3)], "sales": [1, 2, 3]})
@@ -112,7 +112,7 @@ def test_a_circle_of_links_ends(tmp_path):
 
 
 def test_too_many_files_are_refused(tmp_path, monkeypatch):
-    from shelfcast.data import globs
+    from shelfcast.data.formats import globs
 
     monkeypatch.setattr(globs, "MOST_FILES", 3)
     for k in range(5):

@@ -1,28 +1,21 @@
 """Look at sales before anything is done with them, and say what was found in words a planner can act on.
 
-Each kind of finding is a small registered piece in one of the files check_*.py; here they get their view of the data and are asked
+Each kind of finding is a small registered piece in one of the files of checks/; here they get their view of the data and are asked
 one after the other. Nothing is changed.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from importlib import import_module
 from typing import Final
 
-from shelfcast.data import (  # noqa: F401 - each registers its kinds
-    check_covariates,
-    check_levels,
-    check_lines,
-    check_names,
-    check_places,
-    check_series,
-)
-from shelfcast.data.check_view import View
+from shelfcast.data.checks.view import View
 from shelfcast.data.clean import CleanSettings, latest_day, settle
+from shelfcast.data.cleaning.flaws import line_flaws
+from shelfcast.data.cleaning.tally import canonical, survey_lines
 from shelfcast.data.findings import KINDS, Finding, Findings
-from shelfcast.data.flaws import line_flaws
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.split import cut, lines_until
-from shelfcast.data.tally import canonical, survey_lines
 from shelfcast.errors import DataError, shorten
 from shelfcast.names import ITEM, LOCATION
 from shelfcast.panel import SalesPanel
@@ -31,6 +24,8 @@ from shelfcast.progress import Progress, Silent, stage
 _SILENT: Final = Silent()
 _THREADS: Final = 2  # kinds at a time: numpy works outside the interpreter lock, and each holds some arrays of all rows
 _ORDER: Final = ("lines", "names", "series", "levels", "covariates", "places")
+for _part in _ORDER:
+    import_module(f"shelfcast.data.checks.{_part}")  # each file registers its kinds
 
 
 def check_sales(

@@ -13,12 +13,11 @@ from typing import Final, Literal
 
 import polars as pl
 
-from shelfcast.data.cancellations import match_cancelled
-from shelfcast.data.covariates import attributes, panel_tables
-from shelfcast.data.flaws import REJECTING, SALES_ONLY, line_flaws
-from shelfcast.data.lines import ROW, SalesLines
-from shelfcast.data.outliers import upper_limits
-from shelfcast.data.rules import (
+from shelfcast.data.cleaning.cancellations import match_cancelled
+from shelfcast.data.cleaning.covariates import attributes, panel_tables
+from shelfcast.data.cleaning.flaws import REJECTING, SALES_ONLY, line_flaws
+from shelfcast.data.cleaning.outliers import upper_limits
+from shelfcast.data.cleaning.rules import (
     Change,
     Repeated,
     Returns,
@@ -33,8 +32,9 @@ from shelfcast.data.rules import (
     set_returns_apart,
     whole_span,
 )
+from shelfcast.data.cleaning.tally import LINES, NAME, RAW, Tally, canonical, forget, tally
+from shelfcast.data.lines import ROW, SalesLines
 from shelfcast.data.split import cut, lines_until
-from shelfcast.data.tally import LINES, NAME, RAW, Tally, canonical, forget, tally
 from shelfcast.errors import DataError, SettingsError, shorten
 from shelfcast.names import ITEM, LOCATION, SALES, Kind
 from shelfcast.panel import PERIOD, SERIES, SalesPanel, hide_future

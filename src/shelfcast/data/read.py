@@ -12,13 +12,13 @@ from typing import Final, Literal
 
 import polars as pl
 
-from shelfcast.data.beside import find_covariates, find_places, find_static
-from shelfcast.data.dialects import Given, given_columns, invoice_column, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.columns.beside import find_covariates, find_places, find_static
+from shelfcast.data.columns.dialects import Given, given_columns, invoice_column, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.columns.parsing import NumberStyle, is_missing, parse_number, parse_share
+from shelfcast.data.columns.typed import Purpose, typed_columns
+from shelfcast.data.formats.tables import Source, Table, open_table
 from shelfcast.data.lines import CANCELLED, ROW, SalesLines
-from shelfcast.data.parsing import NumberStyle, is_missing, parse_number, parse_share
 from shelfcast.data.sources.dialect import Dialect
-from shelfcast.data.tables import Source, Table, open_table
-from shelfcast.data.typed import Purpose, typed_columns
 from shelfcast.errors import DataError, SettingsError, SourceError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Kind
 from shelfcast.periods import Frequency

@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from shelfcast.data.check_view import View
+from shelfcast.data.checks.view import View
+from shelfcast.data.cleaning.outliers import ENOUGH, FAR
 from shelfcast.data.findings import SHOWN, Found, kind
 from shelfcast.data.long import Long
-from shelfcast.data.outliers import ENOUGH, FAR
 from shelfcast.names import AVAILABLE, PRICE, SALES, STOCK
 from shelfcast.panel import PERIOD, SERIES
 

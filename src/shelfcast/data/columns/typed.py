@@ -10,8 +10,17 @@ from typing import Final, Literal, cast
 
 import polars as pl
 
+from shelfcast.data.columns.parsing import (
+    NumberStyle,
+    Order,
+    date_style,
+    is_missing,
+    number_style,
+    parse_date,
+    parse_number,
+    parse_share,
+)
 from shelfcast.data.lines import text_of
-from shelfcast.data.parsing import NumberStyle, Order, date_style, is_missing, number_style, parse_date, parse_number, parse_share
 from shelfcast.errors import DataError, shorten
 from shelfcast.names import AVAILABLE, PROMO
 

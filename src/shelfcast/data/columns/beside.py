@@ -9,11 +9,11 @@ from typing import Final
 
 import polars as pl
 
-from shelfcast.data.dialects import COMPANIONS, KNOWN, Given, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.columns.dialects import COMPANIONS, KNOWN, Given, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.columns.typed import Purpose, like_keys, typed_columns
+from shelfcast.data.formats.tables import Source, Table, open_table
 from shelfcast.data.lines import Covariates
 from shelfcast.data.sources.dialect import Dialect
-from shelfcast.data.tables import Source, Table, open_table
-from shelfcast.data.typed import Purpose, like_keys, typed_columns
 from shelfcast.errors import DataError, UnknownNameError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, PRICE, PROMO, ROLES, SALES, STOCK, Kind
 from shelfcast.periods import Frequency

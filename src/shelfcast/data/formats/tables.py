@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
 
-from shelfcast.data.databases import is_address, open_database
-from shelfcast.data.globs import find_files
-from shelfcast.data.spool import Packed, check_workbook, content_kind, first_bytes, keep_stream, new_copy, unpack
-from shelfcast.data.texts import open_text
+from shelfcast.data.formats.databases import is_address, open_database
+from shelfcast.data.formats.globs import find_files
+from shelfcast.data.formats.spool import Packed, check_workbook, content_kind, first_bytes, keep_stream, new_copy, unpack
+from shelfcast.data.formats.texts import open_text
 from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, shorten
 
 LONGEST_NAME: Final = 1_000  # characters of a column name; longer ones are damaged files, and make every message unreadable

@@ -4,9 +4,9 @@ from typing import Final
 
 import polars as pl
 
-from shelfcast.data.check_view import View
+from shelfcast.data.checks.view import View
+from shelfcast.data.cleaning.tally import LINES, NAME, RAW
 from shelfcast.data.findings import SHOWN, Found, Place, kind
-from shelfcast.data.tally import LINES, NAME, RAW
 from shelfcast.names import ITEM, KEYS, LOCATION
 
 LONG: Final = 200  # characters; a name that no label or chart can show

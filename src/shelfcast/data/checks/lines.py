@@ -6,10 +6,10 @@ from typing import Final
 
 import polars as pl
 
-from shelfcast.data.check_view import View
+from shelfcast.data.checks.view import View
+from shelfcast.data.cleaning.flaws import EARLIEST, HUGE, LATEST
+from shelfcast.data.cleaning.tally import LEAST, LINES, MOST, frequency_of
 from shelfcast.data.findings import Found, Severity, kind
-from shelfcast.data.flaws import EARLIEST, HUGE, LATEST
-from shelfcast.data.tally import LEAST, LINES, MOST, frequency_of
 from shelfcast.names import AVAILABLE, DATE, PRICE, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SERIES
 

@@ -5,9 +5,9 @@ from typing import Final
 
 import polars as pl
 
+from shelfcast.data.cleaning.rules import Change
+from shelfcast.data.cleaning.tally import NAME, RAW
 from shelfcast.data.lines import Covariates
-from shelfcast.data.rules import Change
-from shelfcast.data.tally import NAME, RAW
 from shelfcast.errors import DataError, shorten
 from shelfcast.names import DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, PROMO, STOCK, Kind
 from shelfcast.panel import PERIOD, CovariateTable

@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from shelfcast.data.flaws import AT_STAKE, REJECTING, SALES_ONLY, line_flaws, money_of
+from shelfcast.data.cleaning.flaws import AT_STAKE, REJECTING, SALES_ONLY, line_flaws, money_of
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.split import lines_until
 from shelfcast.errors import DataError, shorten

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from shelfcast.data.tally import LAST, LEAST, LINES, MOST, RETURNED, SOLD, WHEN
+from shelfcast.data.cleaning.tally import LAST, LEAST, LINES, MOST, RETURNED, SOLD, WHEN
 from shelfcast.errors import DataError, shorten
 from shelfcast.names import ITEM, LOCATION, PRICE, SALES, Kind
 from shelfcast.panel import PERIOD, SERIES

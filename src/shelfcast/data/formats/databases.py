@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import polars as pl
 
-from shelfcast.data.spool import new_copy
+from shelfcast.data.formats.spool import new_copy
 from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, masked, shorten
 
 _SCHEMES: Final = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}

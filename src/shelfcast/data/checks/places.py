@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from shelfcast.data.check_view import View
+from shelfcast.data.checks.view import View
 from shelfcast.data.findings import SHOWN, Found, Place, kind
 from shelfcast.names import ITEM, LATITUDE, LOCATION, LONGITUDE
 

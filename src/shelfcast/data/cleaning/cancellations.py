@@ -5,10 +5,10 @@ from typing import Final
 
 import polars as pl
 
-from shelfcast.data.flaws import REJECTING, line_flaws
+from shelfcast.data.cleaning.flaws import REJECTING, line_flaws
+from shelfcast.data.cleaning.rules import Change
+from shelfcast.data.cleaning.tally import NAME, RAW, RETURNED, SOLD, Tally
 from shelfcast.data.lines import CANCELLED, ROW
-from shelfcast.data.rules import Change
-from shelfcast.data.tally import NAME, RAW, RETURNED, SOLD, Tally
 from shelfcast.names import DATE, ITEM, LOCATION, PRICE, SALES
 from shelfcast.panel import PERIOD, SERIES
 

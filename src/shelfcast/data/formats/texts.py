@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from shelfcast.data.spool import PIECE, first_bytes, new_copy
+from shelfcast.data.formats.spool import PIECE, first_bytes, new_copy
 from shelfcast.errors import DataError, SourceError, shorten
 
 _DELIMITERS: Final = (",", ";", "\t", "|")

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import polars as pl
 
+from shelfcast.data.cleaning.rules import Span
+from shelfcast.data.cleaning.tally import LINES, WHEN, Survey, Tally
 from shelfcast.data.findings import SHOWN, Place
 from shelfcast.data.lines import ROW, SalesLines, text_of
 from shelfcast.data.long import Long
-from shelfcast.data.rules import Span
-from shelfcast.data.tally import LINES, WHEN, Survey, Tally
 from shelfcast.errors import shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SalesPanel

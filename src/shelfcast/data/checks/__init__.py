@@ -1,0 +1,1 @@
+"""The kinds of finding, grouped by what they look at."""

@@ -1,0 +1,1 @@
+"""The pieces of cleaning: flaws of lines, the sum by period, and the rules."""
