@@ -241,7 +241,9 @@ def _read_label(folder: Path) -> dict[str, Any]:
     if written != _FORMAT:
         raise WeightsError(f"{str(folder)!r} was written in format {shorten(written)}, and this version reads format {_FORMAT}; "
                            f"save the model again with this version.")
-    if not sound or name not in _MODELS:
+    if not sound:
+        raise WeightsError(f"{str(folder)!r} names a file outside itself, which no saved model does: it was tampered with.")
+    if name not in _MODELS:
         raise WeightsError(f"{str(folder)!r} says it holds a model {shorten(name)!r}; known are {', '.join(_MODELS)}.")
     return dict(label)
 
