@@ -103,7 +103,8 @@ def test_a_covariate_may_have_any_name_or_is_refused_by_it(name: str, place: str
         return forecast(sales_csv(folder, table), "--past", name, "--columns", "sales=units")
 
     if name in ("lines", "key", "period", "date as written"):
-        answer(Case(name, build, 1, rf"A covariate cannot be called '{name}', which has a meaning of its own here\. Rename the column"))
+        says = rf"A covariate cannot be called '{name}', which has a meaning of its own here\. Rename the column"
+        answer(Case(name, build, 1, says))
     else:
         answer(Case(name, build, 0, "4 series"))
 

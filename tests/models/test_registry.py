@@ -112,7 +112,7 @@ def test_saving_again_replaces_the_model_whole(saved):
     ("model.json", "[]", "absent or damaged"),
     ("model.json", '{"format": 9, "name": "naive", "files": {}}', "format 9"),
     ("model.json", '{"format": 1, "name": "os.system", "files": {}}', "model 'os.system'"),
-    ("model.json", '{"format": 1, "name": "naive", "files": {"../../secret": "00"}}', "says it holds"),
+    ("model.json", '{"format": 1, "name": "naive", "files": {"../../secret": "00"}}', "names a file outside"),
     ("model.json", '{"format": 1, "name": "naive", "files": {"absent.json": "00"}}', "lacks its file 'absent.json'"),
     ("learned/naive.json", "{}", "is not what was written"),
 ])
