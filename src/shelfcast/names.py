@@ -22,6 +22,8 @@ ROLES: Final = (ITEM, LOCATION, DATE, SALES, PRICE, PROMO, STOCK, AVAILABLE)
 LATITUDE: Final = "latitude"
 LONGITUDE: Final = "longitude"
 
+WITHDRAWN: Final = "withdrawn"  # attribute of an item or a place: the day on which it was sold for the last time
+
 ALL: Final = "all"
 """The one item of a panel without items; the one location of a panel without locations."""
 

@@ -202,7 +202,8 @@ def demo_settings(folder: Path) -> ForecastSettings:
     """The forecast that the demo makes: what a user would ask for on these files."""
     chain = folder / "chain"
     return ForecastSettings(sales=chain / "sales.parquet", places=chain / "places.csv", static=chain / "items.csv", horizon=28,
-                            known=("open", "promo", "price", "holiday"), run=folder / "run", report=folder / "report.html")
+                            known=("open", "promo", "price", "holiday"), model="boosted", options={"effort": "fast"},
+                            run=folder / "run", report=folder / "report.html")
 
 
 def models() -> list[dict[str, Any]]:

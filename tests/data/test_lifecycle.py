@@ -111,3 +111,12 @@ def test_what_walmart_departments_judged_withdrawn_sell_later_is_next_to_nothing
     codes = panel.series.with_row_index(SERIES).join(gone, on=[ITEM, LOCATION], how="semi")[SERIES].to_list()
     later = panel.rows.filter(pl.col(PERIOD) > past.cutoff)
     assert later.filter(pl.col(SERIES).is_in(codes))[SALES].sum() < 0.0005 * later[SALES].sum()
+
+
+def test_a_withdrawal_in_the_table_of_items_counts_from_its_day_on():
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 3, 31), eager=True)
+    table = pl.concat([pl.DataFrame({"item": i, "location": "A", "date": days, "sales": 2.0}) for i in ("gone", "later", "stays")])
+    items = pl.DataFrame({"item": ["gone", "later", "stays"], "withdrawn": [date(2024, 3, 20), date(2024, 5, 1), None]})
+    judged = judge(SalesPanel.from_frame(table, items=items))
+    assert judged["sold"].to_list() == [False, True, True]
+    assert "2024-03-20" in judged["reason"][0]

@@ -2,7 +2,8 @@
 
 A series is withdrawn when it has been silent for longer than half a year, than four of its usual intervals, and than 1.2 times its
 longest earlier silence (what sells each December is not withdrawn in autumn); or for two years. Calibrated by hiding the last
-weeks of four real data sets; the figures are in docs/log.md.
+weeks of four real data sets; the figures are in docs/log.md. An attribute `withdrawn` (a date) of its item or its place that is
+not after the cutoff settles the question.
 """
 
 from typing import Final
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.data.long import Long
-from shelfcast.names import ITEM, LOCATION
+from shelfcast.names import ITEM, LOCATION, WITHDRAWN
 from shelfcast.panel import PERIOD, SalesPanel
 
 INTERVALS: Final = 4.0  # usual intervals between sales
@@ -44,20 +45,24 @@ def judge(panel: SalesPanel) -> pl.DataFrame:
     usual = (selling.last - selling.first) / np.maximum(count - 1, 1)
     least = max(LEAST * frequency.per_year, 2.0)
     limit = np.maximum(np.maximum(INTERVALS * usual, SILENCES * selling.longest_gap), least)
-    gone = silence > np.minimum(limit, max(MOST * frequency.per_year, 3.0))
+    told = _told(panel)
+    gone = (silence > np.minimum(limit, max(MOST * frequency.per_year, 3.0))) | told.is_not_null().to_numpy()
     table = panel.series.select(ITEM, LOCATION).with_columns(
         pl.Series("sold", ~gone),
         pl.Series("last", last),
         pl.Series("silence", silence),
         pl.Series("usual", usual),
         pl.Series("count", count),
+        told,
     )
     ever = pl.col("count") > 0
     noun = frequency.noun
     silent = pl.format(f"nothing sold for {{}} {noun}s", "silence")
     rhythm = pl.format(f"{{}}; before, a sale every {{}} {noun}s", silent, pl.col("usual").round(1))
     reason = (
-        pl.when(~ever)
+        pl.when(pl.col("told").is_not_null())
+        .then(pl.format("its table of attributes says withdrawn on {}", pl.col("told").dt.to_string("%Y-%m-%d")))
+        .when(~ever)
         .then(pl.format("{} since it began", silent))
         .when(pl.col("count") == 1)
         .then(pl.format("{} after a single sale", silent))
@@ -70,3 +75,18 @@ def judge(panel: SalesPanel) -> pl.DataFrame:
         pl.when(ever).then(frequency.date_of(pl.col("last"))).alias("last_sale"),
         pl.when(pl.col("sold")).then(pl.lit("")).otherwise(reason).alias("reason"),
     )
+
+
+def _told(panel: SalesPanel) -> pl.Series:
+    """(N,) the day on which the attributes say that a series was withdrawn, where that is not after the cutoff; else null."""
+    days = panel.series.select(ITEM, LOCATION)
+    for key, table in ((ITEM, panel.items), (LOCATION, panel.places)):
+        if table is not None and WITHDRAWN in table.columns and table.schema[WITHDRAWN].is_temporal():
+            one = table.select(key, pl.col(WITHDRAWN).cast(pl.Date).alias(f"{key} day"))
+            days = days.join(one, on=key, how="left", maintain_order="left")
+    named = [c for c in days.columns if c.endswith(" day")]
+    if not named:
+        return pl.Series("told", [None] * len(panel), dtype=pl.Date)
+    first = days.select(pl.min_horizontal(named).alias("told"))["told"]
+    numbers = pl.DataFrame({"told": first}).select(panel.frequency.number_of(pl.col("told")))["told"]
+    return pl.DataFrame({"told": first}).select(pl.when(numbers <= panel.cutoff).then("told").alias("told"))["told"]

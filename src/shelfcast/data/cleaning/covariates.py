@@ -68,11 +68,11 @@ def panel_tables(
             )
         repeated = frame.height - frame.select(keys).n_unique() if frame.height else 0
         frame = frame.group_by(keys, maintain_order=True).agg(_one_value(frame, n) for n in wanted).sort(keys)
-        if repeated and PERIOD not in keys:
+        if repeated:
             changes.append(
                 Change(
                     "covariates",
-                    f"rows of {shorten(table.source, 40)} that repeat their {' and '.join(keys)} were joined",
+                    f"rows of {shorten(table.source, 40)} that share their {' and '.join(keys)} with another were joined",
                     repeated,
                 )
             )
@@ -96,6 +96,7 @@ def attributes(
     once = once.with_columns(
         pl.col(c).cast(pl.String) for c, t in once.schema.items() if isinstance(t, (pl.Categorical, pl.Enum)) and c != key
     )
+    once = _with_days(once, key)
     kinds: dict[str, Kind] = {}
     for name, dtype in once.schema.items():
         if name in (ITEM, LOCATION, DATE) or name.startswith("__"):  # pandas writes its row labels under such names
@@ -109,6 +110,14 @@ def attributes(
     for name in (LATITUDE, LONGITUDE):  # where a place is, is a matter for those who know distances
         kinds.pop(name, None)
     return once, kinds, changes
+
+
+def _with_days(table: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Texts that are all days (2023-12-19) become dates: they tell of lives, and are neither numbers nor categories."""
+    texts = [c for c, t in table.schema.items() if t == pl.String and c != key]
+    days = table.select(pl.col(c).str.to_date("%Y-%m-%d", strict=False) for c in texts)
+    whole = [c for c in texts if days[c].null_count() == table[c].null_count() < table.height]
+    return table.with_columns(days.select(whole))
 
 
 def match_key(frame: pl.DataFrame, key: str, wanted: pl.Series, names: pl.DataFrame | None, source: str) -> pl.DataFrame:

@@ -139,6 +139,8 @@ def _tally(lines: SalesLines, today: date, unify_names: bool) -> Tally:
     frame = canonical(lines)
     survey = survey_lines(frame, today=today, unify_names=unify_names)
     if not survey.days.height or any(not t.height for t in survey.names.values()):
+        if not survey.rows:
+            raise DataError(f"No row of {shorten(lines.source)} lies within history: choose a later cutoff.")
         worst = max(REJECTING, key=lambda name: survey.flaws.get(name, 0))
         most = survey.flaws.get(worst, 0)
         why = f" Most often: {most:,} lines with {worst.replace('_', ' ')}." if most else ""

@@ -75,7 +75,7 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
             _refuse_words(frame, [purposes[n][0] for n in purposes if purposes[n][0] in numeric and n not in _SHARES], style)
     for name, (column, purpose) in purposes.items():
         kind = schema[column]
-        if purpose in ("key", "value") and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
+        if purpose in ("key", "value") and (kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration, pl.Time)):
             raise DataError(f"The column {shorten(column)!r} holds values of type {kind}, which cannot be used as {shorten(name)}. "
                             f"Name another, or write one value a row.")
         if purpose == "date":
@@ -89,6 +89,8 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
             out.columns.append(pl.when(~is_missing(column)).then(true).alias(name))
         elif kind in (pl.Categorical, pl.Enum):
             out.columns.append(pl.col(column).cast(pl.String).alias(name))
+        elif kind.is_float():
+            out.columns.append(pl.col(column).fill_nan(None).alias(name))
         else:
             out.columns.append(pl.col(column).alias(name))
     return out
@@ -160,18 +162,28 @@ def _add_date(out: Typed, frame: pl.LazyFrame, name: str, column: str, kind: pl.
         if texts:
             out.columns.append(_written(column, name))
     elif isinstance(kind, pl.Datetime):
+        value = _within_calendar(value, kind)
         if kind.time_zone is not None:
             out.told.append(f"The times in {shorten(column)!r} are of the zone {kind.time_zone}; that zone's wall time is kept and "
                             f"the zone dropped.")
             value = value.dt.replace_time_zone(None)
         out.columns.append(value.alias(name))
     elif kind == pl.Date:
-        out.columns.append(value.alias(name))
+        out.columns.append(_within_calendar(value, kind).alias(name))
     elif kind.is_numeric():
         out.columns.append(_numeric_date(out, frame, column).alias(name))
     else:
         raise DataError(f"The column {shorten(column)!r} holds values of type {kind}, which are no dates. Name another: "
                         f"--columns date=...")
+
+
+def _within_calendar(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Days from the year 1 to 9999; databases' `infinity` and damaged values lie beyond, where no calendar can write them."""
+    a_day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[kind.time_unit or "us"] if isinstance(kind, pl.Datetime) else 1
+    low, high = date(1, 1, 1).toordinal() - _EPOCH, date(9999, 12, 31).toordinal() - _EPOCH
+    if a_day * high >= 2**63:  # nanoseconds do not reach so far
+        return value
+    return value.to_physical().clip(low * a_day, high * a_day).cast(kind)
 
 
 def _numeric_date(out: Typed, frame: pl.LazyFrame, column: str) -> pl.Expr:
