@@ -271,7 +271,7 @@ def test_nothing_usable_is_an_error_that_says_what_is_wrong_most_often():
     frame = pl.DataFrame({DATE: [None, None], text_of(DATE): ["x", "y"], SALES: [1.0, 2.0]}, schema_overrides={DATE: pl.Date})
     with pytest.raises(DataError, match="2 lines with unparsable dates"):
         clean_sales(SalesLines(frame.lazy(), "hand.csv"))
-    with pytest.raises(DataError, match="None of the 0 rows"):
+    with pytest.raises(DataError, match="No row of hand.csv lies within history"):
         clean_sales(SalesLines(frame.head(0).lazy(), "hand.csv"))
 
 

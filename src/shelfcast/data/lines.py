@@ -10,7 +10,8 @@ from typing import Literal
 
 import polars as pl
 
-from shelfcast.names import Kind
+from shelfcast.errors import DataError, shorten
+from shelfcast.names import ROLES, Kind
 from shelfcast.periods import Frequency
 
 ROW = "row"  # UInt32: 0-based position of a data row in the whole source
@@ -24,6 +25,12 @@ def text_of(column: str) -> str:
     'date as written'
     """
     return f"{column} as written"
+
+
+def refuse_reserved(name: str) -> None:
+    """A covariate must not be called as the columns are that the data room puts beside it."""
+    if name in (*ROLES, ROW, CANCELLED, "lines", "key", "period") or name.endswith(text_of("")):
+        raise DataError(f"A covariate cannot be called {shorten(name)!r}, which has a meaning of its own here. Rename the column.")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from shelfcast.data.columns.dialects import Given, given_columns, invoice_column
 from shelfcast.data.columns.parsing import NumberStyle, is_missing, parse_number, parse_share
 from shelfcast.data.columns.typed import Purpose, typed_columns
 from shelfcast.data.formats.tables import Source, Table, open_table
-from shelfcast.data.lines import CANCELLED, ROW, SalesLines
+from shelfcast.data.lines import CANCELLED, ROW, SalesLines, refuse_reserved
 from shelfcast.data.sources.dialect import Dialect
-from shelfcast.errors import DataError, SettingsError, SourceError, shorten
+from shelfcast.errors import SettingsError, SourceError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Kind
 from shelfcast.periods import Frequency
 
@@ -187,8 +187,7 @@ def _own_covariates(sales: _Sales, declared: Mapping[str, Kind]) -> tuple[dict[s
                 raise SettingsError(f"{shorten(name)!r} is the {role} column; it cannot be a covariate too.")
             found[name] = role
         elif column is not None:
-            if column in (*ROLES, ROW, CANCELLED):
-                raise DataError(f"A covariate cannot be called {column!r}, which has a meaning of its own here. Rename the column.")
+            refuse_reserved(column)
             found[name] = column
             own.append(column)
     return found, own

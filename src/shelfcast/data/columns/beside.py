@@ -12,7 +12,7 @@ import polars as pl
 from shelfcast.data.columns.dialects import COMPANIONS, KNOWN, Given, names_of, recognise_dialect, recognise_roles
 from shelfcast.data.columns.typed import Purpose, like_keys, typed_columns
 from shelfcast.data.formats.tables import Source, Table, open_table
-from shelfcast.data.lines import Covariates
+from shelfcast.data.lines import Covariates, refuse_reserved
 from shelfcast.data.sources.dialect import Dialect
 from shelfcast.errors import DataError, UnknownNameError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, PRICE, PROMO, ROLES, SALES, STOCK, Kind
@@ -130,6 +130,8 @@ def _wanted(side: _Side, declared: Mapping[str, Kind], found: Mapping[str, str],
         if column is None or roles.get(column) in (*KEYS, DATE):
             continue
         ours = found.get(name) or out.called.get(name) or roles.get(column) or column
+        if ours not in _MEASURED:
+            refuse_reserved(ours)
         wanted[ours] = column
         out.called.setdefault(name, ours)
     for role in _MEASURED:

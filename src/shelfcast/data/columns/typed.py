@@ -6,6 +6,7 @@ throughout become numbers, covariates that are numbers become numbers, and one p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, Literal, cast
 
 import polars as pl
@@ -26,6 +27,7 @@ from shelfcast.names import AVAILABLE, PROMO
 
 Purpose = Literal["key", "date", "number", "value"]
 
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _WHOLE: Final = r"^(0|-?[1-9]\d{0,17})$"  # whole numbers that lose nothing: no leading zeros, and they fit 64 bits
 _NUMBERLIKE: Final = (r"^\s*[-+(]?\s*(\p{Sc}|[A-Z]{3})?\s*(\d[\d.,'’ \u00a0\u202f]*|\.\d+)([eE][-+]?\d+)?\s*"
                       r"(\p{Sc}|[A-Z]{3})?\)?\s*$")
@@ -179,7 +181,8 @@ def _add_date(out: Typed, frame: pl.LazyFrame, name: str, column: str, kind: pl.
 
 def _within_calendar(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """Days from the year 1 to 9999; databases' `infinity` and damaged values lie beyond, where no calendar can write them."""
-    a_day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[kind.time_unit or "us"] if isinstance(kind, pl.Datetime) else 1
+    units = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+    a_day = units[kind.time_unit] if isinstance(kind, pl.Datetime) else 1
     low, high = date(1, 1, 1).toordinal() - _EPOCH, date(9999, 12, 31).toordinal() - _EPOCH
     if a_day * high >= 2**63:  # nanoseconds do not reach so far
         return value
@@ -216,7 +219,8 @@ def _add_number(out: Typed, name: str, column: str, kind: pl.DataType, style: Nu
         if texts:
             out.columns.append(_written(column, name))
     elif kind.is_numeric() or kind in (pl.Boolean, pl.Null):
-        out.columns.append(pl.col(column).cast(pl.Float64).alias(name))
+        # As numpy and pandas write it, nan means that nothing is known.
+        out.columns.append(pl.col(column).cast(pl.Float64).fill_nan(None).alias(name))
     else:
         raise DataError(f"The column {shorten(column)!r} holds values of type {kind}, not numbers, so it cannot be the {name}. "
                         f"Name another: --columns {name}=...")

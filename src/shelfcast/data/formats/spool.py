@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from shelfcast.errors import DataError, MissingExtraError, SourceError, shorten
+from shelfcast.files import scratch_folder
 
 MOST_UNPACKED: Final = 64 * 2**30  # bytes; a year of every line of a large chain is smaller
 HIGHEST_RATIO: Final = 400  # unpacked to packed; real sales tables reach some 20 to 100, gzip's bombs 1,030
@@ -47,7 +48,7 @@ def new_copy(suffix: str = "") -> Path:
     """A fresh path in this process's temporary folder."""
     global _folder, _count
     if _folder is None:
-        _folder = tempfile.TemporaryDirectory(prefix="shelfcast-")
+        _folder = scratch_folder()
     _count += 1
     return Path(_folder.name, f"{_count}{suffix}")
 
@@ -176,7 +177,7 @@ def check_workbook(path: Path, name: str) -> None:
 
 def _unzip(path: Path, name: str) -> Packed:
     with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
-        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")
+        members = [m for m in archive.infolist() if m.filename and not m.is_dir() and not m.filename.startswith("__MACOSX/")
                    and not Path(m.filename).name.startswith(".")]
         if len(members) != 1:
             listed = ", ".join(shorten(m.filename, 40) for m in members[:5])
