@@ -8,7 +8,7 @@ import polars as pl
 from shelfcast.data.checks.view import View
 from shelfcast.data.findings import SHOWN, Found, Place, kind
 from shelfcast.names import ITEM, KEYS, LOCATION
-from shelfcast.panel import PERIOD, SERIES, SalesPanel
+from shelfcast.panel import SalesPanel
 
 DETERMINED: Final = 0.99  # correlation with the sales of the same period that only the sales themselves reach
 TELLING: Final = 0.85  # within series, over periods with sales: more than price, promotion and weather together explain
@@ -134,11 +134,15 @@ def missing_future(view: View) -> Found | None:
     known = [n for n, k in panel.covariates.items() if k == "known"]
     if not known or view.horizon < 1:
         return None
+    sold = view.judged["sold"].to_numpy()
+    if not sold.any():
+        return None
+    panel = panel if sold.all() else panel.select(sold)  # what is withdrawn is not forecast and needs no future
     count = 0
     places: list[Place] = []
     wanted = np.arange(panel.cutoff + 1, panel.cutoff + view.horizon + 1)
     for name in known:
-        lacking = _lacking(panel, name, view.horizon)
+        lacking = ~panel.given(name, view.horizon)
         if not lacking.any():
             continue
         count += int(lacking.sum())
@@ -148,32 +152,6 @@ def missing_future(view: View) -> Found | None:
             places.append(Place(item=who[ITEM], location=who[LOCATION], date=panel.frequency.date(int(wanted[h])), value=name))
     return Found(count, len(known) * len(panel) * view.horizon, places) if count else None
 
-
-def _lacking(panel: SalesPanel, name: str, horizon: int) -> np.ndarray:
-    """bool (N, H): no row gives the covariate; a null in a row that is there is given."""
-    lacking = np.ones((len(panel), horizon), dtype=bool)
-    inside = pl.col(PERIOD).is_between(panel.cutoff + 1, panel.cutoff + horizon)
-    if name in panel.rows.columns:
-        future = panel.rows.filter(inside)
-        lacking[future[SERIES].to_numpy(), future[PERIOD].to_numpy() - panel.cutoff - 1] = False
-    for table in panel.tables:
-        if name not in table.values or not lacking.any():
-            continue
-        keys = [k for k in table.keys if k != PERIOD]
-        given = table.frame.filter(inside) if PERIOD in table.keys else table.frame
-        if not keys:
-            lacking[:, given[PERIOD].to_numpy() - panel.cutoff - 1] = False
-            continue
-        groups = panel.series.select(keys).unique(maintain_order=True).with_row_index("group")
-        of_series = panel.series.select(keys).join(groups, on=keys, how="left", maintain_order="left")["group"].to_numpy()
-        given = given.join(groups, on=keys, how="inner")
-        absent = np.ones((groups.height, horizon), dtype=bool)
-        if PERIOD in table.keys:
-            absent[given["group"].to_numpy(), given[PERIOD].to_numpy() - panel.cutoff - 1] = False
-        else:
-            absent[given["group"].to_numpy()] = False
-        lacking &= absent[of_series]
-    return lacking
 
 
 @kind(

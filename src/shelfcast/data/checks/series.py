@@ -7,7 +7,6 @@ import polars as pl
 
 from shelfcast.data.checks.view import View
 from shelfcast.data.findings import SHOWN, Found, Place, kind
-from shelfcast.data.lifecycle import judge
 from shelfcast.names import LOCATION
 
 RARE: Final = 1e-4  # chance under the place's own rhythm below which a silence is called a closing
@@ -147,7 +146,7 @@ def closed_weekdays(view: View) -> Found | None:
 def withdrawn_series(view: View) -> Found | None:
     """Judged by lifecycle.judge."""
     assert view.panel is not None
-    judged = judge(view.panel)
+    judged = view.judged
     gone = judged.filter(~pl.col("sold"))
     if not gone.height:
         return None

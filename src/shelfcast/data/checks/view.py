@@ -13,6 +13,7 @@ import polars as pl
 from shelfcast.data.cleaning.rules import Span
 from shelfcast.data.cleaning.tally import LINES, WHEN, Survey, Tally
 from shelfcast.data.findings import SHOWN, Place
+from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import ROW, SalesLines, text_of
 from shelfcast.data.long import Long
 from shelfcast.errors import shorten
@@ -124,7 +125,7 @@ class View(LinesView):
             _ = self.first_lines
         if self.panel is not None:
             selling = self.long.selling
-            _ = selling.rows, selling.begins, self.long.known, self.open_long, self.place_sold, self.price_of_series
+            _ = self.judged, selling.rows, selling.begins, self.long.known, self.open_long, self.place_sold, self.price_of_series
 
     def once(self, name: str, work: Callable[["View"], T]) -> T:
         """What `work` finds, worked out for the first kind that asks and kept for the others."""
@@ -153,6 +154,12 @@ class View(LinesView):
         """Open history as arrays."""
         assert self.panel is not None
         return self.long if self.open_history is self.history else Long.of(self.open_history, len(self.panel))
+
+    @cached_property
+    def judged(self) -> pl.DataFrame:
+        """Which series are still sold, as `lifecycle.judge` says."""
+        assert self.panel is not None
+        return judge(self.panel)
 
     @cached_property
     def location_codes(self) -> np.ndarray:
