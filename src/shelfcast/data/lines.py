@@ -29,7 +29,7 @@ def text_of(column: str) -> str:
 
 def refuse_reserved(name: str) -> None:
     """A covariate must not be called as the columns are that the data room puts beside it."""
-    if name in (*ROLES, ROW, CANCELLED, "lines", "key", "period") or name.endswith(text_of("")):
+    if name in (*ROLES, ROW, CANCELLED, "series", "period") or name.startswith("~") or name.endswith(text_of("")):
         raise DataError(f"A covariate cannot be called {shorten(name)!r}, which has a meaning of its own here. Rename the column.")
 
 

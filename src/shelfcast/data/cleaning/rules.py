@@ -157,7 +157,7 @@ def coarsen(rows: pl.DataFrame, fine: Frequency, coarse: Frequency, kinds: Mappi
     The usual share of days is the series' own median, so a shop that never opens on Sundays has whole weeks of six days.
     """
     moved = rows.with_columns(coarse.number_of(fine.date_of(pl.col(PERIOD))).alias(PERIOD))
-    totals = [pl.col(SALES).sum(), pl.col(SALES).count().cast(pl.UInt32).alias("known"), pl.len().alias("days")]
+    totals = [pl.col(SALES).sum(), pl.col(SALES).count().cast(pl.UInt32).alias("~known"), pl.len().alias("~days")]
     summaries = []
     for name in kinds:
         column = pl.col(name)
@@ -176,10 +176,10 @@ def coarsen(rows: pl.DataFrame, fine: Frequency, coarse: Frequency, kinds: Mappi
     days = coarse.date_of(pl.col(PERIOD) + 1).cast(pl.Date).cast(pl.Int32) - coarse.date_of(pl.col(PERIOD)).cast(pl.Date).cast(
         pl.Int32
     )
-    out = out.with_columns((pl.col("known") / days).alias("share"))
-    usual = out.filter(pl.col("known") > 0).group_by(SERIES).agg(pl.col("share").median().alias("usual"))
+    out = out.with_columns((pl.col("~known") / days).alias("~share"))
+    usual = out.filter(pl.col("~known") > 0).group_by(SERIES).agg(pl.col("~share").median().alias("~usual"))
     out = out.join(usual, on=SERIES, how="left", maintain_order="left")
-    short = (pl.col("known") > 0) & (pl.col("share") < COMPLETE * pl.col("usual"))
+    short = (pl.col("~known") > 0) & (pl.col("~share") < COMPLETE * pl.col("~usual"))
     found = out.filter(short)
     changes = [Change("frequency", f"{fine.noun} rows were added up to {coarse.noun}s", rows.height, rows[SERIES].n_unique())]
     if found.height:
@@ -192,8 +192,8 @@ def coarsen(rows: pl.DataFrame, fine: Frequency, coarse: Frequency, kinds: Mappi
                 -float(found[SALES].sum()),
             )
         )
-    silent = short.fill_null(False) | (pl.col("known") == 0)
-    return out.with_columns(pl.when(~silent).then(pl.col(SALES)).alias(SALES)).drop("known", "days", "share", "usual"), changes
+    silent = short.fill_null(False) | (pl.col("~known") == 0)
+    return out.with_columns(pl.when(~silent).then(pl.col(SALES)).alias(SALES)).drop("~known", "~days", "~share", "~usual"), changes
 
 
 @dataclass(frozen=True)
