@@ -94,7 +94,7 @@ def a_known_covariate_of_durations(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("place", ["sales", "file"])
-@pytest.mark.parametrize("name", ["lines", "key", "period", "date as written", "series", "start", "sold", "when", "mean"])
+@pytest.mark.parametrize("name", ["row", "series", "period", "date as written", "~sold", "sold", "lines", "days", "start", "mean"])
 def test_a_covariate_may_have_any_name_or_is_refused_by_it(name: str, place: str, answer: Callable[[Case], None]) -> None:
     def build(folder: Path) -> list[str]:
         if place == "file":
@@ -102,7 +102,7 @@ def test_a_covariate_may_have_any_name_or_is_refused_by_it(name: str, place: str
         table = sound().join(weather().rename({"rain": name}), on="date").rename({"sales": "units"})
         return forecast(sales_csv(folder, table), "--past", name, "--columns", "sales=units")
 
-    if name in ("lines", "key", "period", "date as written"):
+    if name in ("row", "series", "period", "date as written", "~sold"):
         says = rf"A covariate cannot be called '{name}', which has a meaning of its own here\. Rename the column"
         answer(Case(name, build, 1, says))
     else:
@@ -133,7 +133,7 @@ def a_covariate_file_whose_places_have_other_names(folder: Path) -> list[str]:
     return beside(folder, weather().with_columns(location=pl.lit(101)), "--known", "rain")
 
 
-@corpus.add(1, r"weather\.csv.*(repeat|twice)")
+@corpus.add(0, r"Covariates of weather\.csv, joined by date: rain")
 def a_covariate_file_that_says_two_things_of_one_day(folder: Path) -> list[str]:
     return beside(folder, pl.concat([weather(), weather().with_columns(rain=pl.col("rain") + 5)]), "--known", "rain")
 

@@ -54,8 +54,6 @@ FLAGS = [  # name, exit code, flags after `forecast SALES`, what standard error 
      r"10,000 quantile levels are more than the 999"),
     ("an_unknown_frequency", 2, ["--horizon", "3", "--freq", "fortnight"],
      r"No frequency is called 'fortnight'\. Known: h \(hour\)"),
-    ("a_frequency_finer_than_the_data", 2, ["--horizon", "3", "--freq", "h"],
-     r"sales\.csv has one row a day and cannot be forecast by a shorter period"),
     ("an_unknown_way_with_returns", 2, ["--horizon", "3", "--returns", "ignore"], r"invalid choice: 'ignore'"),
 ]
 
