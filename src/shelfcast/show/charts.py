@@ -20,6 +20,7 @@ from shelfcast.show.content import Fan
 WIDE: Final = 1000  # inner units across; the page stretches them
 TOP, BOTTOM = 18, 34  # pixels kept above the plot for the highest label, below it for dates and marks
 FAN_LEVELS: Final = (0.01, 0.1, 0.3)  # lower ends of the bands drawn, where the forecast has them
+LEAST_RANGE: Final = 1e-9  # units; an axis cannot be divided finer than its labels are rounded
 
 
 def bands(levels: Sequence[float]) -> list[tuple[float, float]]:
@@ -208,7 +209,7 @@ def _extent(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
     if not len(joined):
         return 0.0, 1.0
     low, high = min(0.0, float(joined.min())), float(joined.max())
-    return low, high if high > low else low + 1.0
+    return low, high if high > low + LEAST_RANGE else low + 1.0
 
 
 def _line(xs: Sequence[float], values: np.ndarray, y: object) -> str:

@@ -79,7 +79,8 @@ def overall(scores: pl.DataFrame, metric: str) -> tuple[float | None, float | No
     rows = scores.filter((pl.col("kind") == "all") & (pl.col("metric") == metric))
     ours = rows.filter(pl.col("model") == "ours")["value"]
     naive = rows.filter(pl.col("model") == "naive")["value"]
-    return (float(ours[0]) if len(ours) else None), (float(naive[0]) if len(naive) else None)
+    # A measure that has no value (nothing was sold in the window) is null.
+    return (ours[0] if len(ours) else None), (naive[0] if len(naive) else None)
 
 
 def attention(content: ReportContent) -> list[Attention]:

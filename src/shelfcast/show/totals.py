@@ -60,7 +60,7 @@ def shrinkage(spread: np.ndarray, squares: np.ndarray, rho: float) -> np.ndarray
     >>> shrinkage(np.array([2.0]), np.array([2.0]), 0.0)  # two independent terms of deviation 1: sqrt(2) / 2
     array([0.70710678])
     """
-    share = np.divide(squares, spread**2, out=np.ones_like(spread), where=spread > 0)
+    share = np.divide(squares, spread**2, out=np.ones_like(spread), where=spread**2 > 0)
     return np.sqrt(np.clip(rho + (1 - rho) * share, 0.0, 1.0))
 
 
