@@ -289,7 +289,7 @@ def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
     if level.weight_year_ago.any():
         sold, exposed = own_window(block, standing, ago, rhythm.smooth)
         pull = (0.3 + 2.0 * np.minimum(standing.noise, 4.0))[:, None]
-        expected = np.exp(np.nan_to_num(terms[:, :, 3]))
+        expected = np.exp(np.clip(np.nan_to_num(terms[:, :, 3]), -30.0, 30.0))  # a price mistyped by twenty digits has no effect
         level_ago = np.maximum(level.middle_year_ago, TINY)[:, None]
         shape = (sold + pull * level_ago * expected) / (exposed + pull) / level_ago
         terms[:, :, 2] = np.where(exposed > 0, np.log(np.maximum(shape, 0.02)), np.nan)
