@@ -91,7 +91,7 @@ def a_picture(folder: Path) -> list[str]:
     return forecast(text(folder, b"\x89PNG\r\n\x1a\n" + bytes(5000), "picture.png"))
 
 
-@corpus.add(2, r"letter\.docx (holds|is)")
+@corpus.add(2, r"letter\.docx holds 2 files \(\[Content_Types\]\.xml, word/document\.xml\)")
 def a_letter(folder: Path) -> list[str]:
     with zipfile.ZipFile(folder / "letter.docx", "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
@@ -238,7 +238,7 @@ def a_zip_with_nothing_in_it(folder: Path) -> list[str]:
     return forecast(folder / "none.zip")
 
 
-@corpus.add(2, r"nameless\.zip")
+@corpus.add(2, r"nameless\.zip holds 0 files")
 def a_zip_whose_file_has_no_name(folder: Path) -> list[str]:
     with zipfile.ZipFile(folder / "named.zip", "w") as archive:
         archive.writestr("s", sound().write_csv())
@@ -380,7 +380,7 @@ def a_glob_with_one_empty_file(folder: Path) -> list[str]:
     return forecast(f"{folder}/*.csv")
 
 
-@corpus.add(2, r"means more than 20,000 files|looks at more than 500,000 names|No file matches")
+@corpus.add(2, r"(looks at more than 500,000 names|No file matches '/\*\*)")
 def a_glob_over_the_whole_disk(folder: Path) -> list[str]:
     return forecast("/**/**/**/*.no_such_ending")
 
@@ -394,7 +394,7 @@ def a_glob_of_many_stars(folder: Path) -> list[str]:
 # -- not a plain file -------------------------------------------------------------------------------------------------
 
 
-@corpus.add(2, r"circle\.csv' is a link to a file that does not exist, or to itself|Too many levels of symbolic links")
+@corpus.add(2, r"circle\.csv' is a link to a file that does not exist, or to itself")
 def a_link_to_itself(folder: Path) -> list[str]:
     (folder / "circle.csv").symlink_to("circle.csv")
     return forecast(folder / "circle.csv")
@@ -440,7 +440,7 @@ def a_socket(folder: Path) -> list[str]:
     return forecast(folder / "till.csv")
 
 
-@corpus.add(2, r"'/proc/self/mem' cannot be (opened|read): ")
+@corpus.add(2, r"'/proc/self/mem' cannot be opened: ")
 def a_file_that_even_root_cannot_read(folder: Path) -> list[str]:
     return forecast("/proc/self/mem")
 

@@ -53,13 +53,13 @@ def only_days_that_do_not_exist(folder: Path) -> list[str]:
     return forecast(sales_csv(folder, with_column("date", lambda i, row: f"2024-02-{30 + i % 2}")))
 
 
-@corpus.add(0, r"3 of 240 rows cannot be used: 3 rows", finding="absurd_dates")
+@corpus.add(0, r"3 of 240 rows cannot be used: 3 rows are dated before 1970 or after 2100", finding="absurd_dates")
 def the_year_zero_and_the_year_9999_among_sound_dates(folder: Path) -> list[str]:
     odd = {3: "0001-01-01", 77: "9999-12-31", 100: "1900-01-01"}
     return forecast(sales_csv(folder, with_column("date", lambda i, row: odd.get(i, str(row["date"])))))
 
 
-@corpus.add(0, r"2 of 240 rows cannot be used: 2 rows have .*date", finding="absurd_dates")
+@corpus.add(0, r"2 of 240 rows cannot be used: 2 rows are dated before 1970 or after 2100", finding="absurd_dates")
 def dates_beyond_every_calendar(folder: Path) -> list[str]:
     days = sound()["date"].to_physical().to_list()
     days[7], days[99] = 2**31 - 1, -(2**31)
@@ -67,7 +67,7 @@ def dates_beyond_every_calendar(folder: Path) -> list[str]:
     return forecast(folder / "beyond.parquet")
 
 
-@corpus.add(0, r"1 of 240 rows cannot be used: 1 rows have .*date", finding="absurd_dates")
+@corpus.add(0, r"1 of 240 rows cannot be used: 1 rows are dated before 1970 or after 2100", finding="absurd_dates")
 def a_moment_called_infinity_by_a_database(folder: Path) -> list[str]:
     moments = sound()["date"].cast(pl.Datetime("us")).to_physical().to_list()
     moments[7] = 2**63 - 1

@@ -229,11 +229,16 @@ def recognise_roles(schema: Mapping[str, pl.DataType], *, given: Mapping[str, st
             unfit = next((c for names in _COMMON[role] for c in schema if _key(c) in names and not _may_be(role, schema[c])), None)
             if unfit is not None:
                 raise DataError(f"The column {shorten(unfit)!r} of {source} holds values of type {schema[unfit]}, which cannot be "
-                                f"the {role}. Name another: --columns {role}=...")
+                                f"the {role}. {_how_to_name(role)}")
             listed = ", ".join(shorten(c, 30) for c in list(schema)[:12])
             raise DataError(f"No column of {source} looks like the {role}. Its columns: {listed}"
-                            f"{' ...' if len(schema) > 12 else ''}. Name it: --columns {role}=...")
+                            f"{' ...' if len(schema) > 12 else ''}. {_how_to_name(role)}")
     return Recognised(chosen, tuple(told))
+
+
+def _how_to_name(role: str) -> str:
+    """How the user can say which column it is: coordinates have no flag."""
+    return f"Name it: --columns {role}=..." if role in ROLES else f"Call its column {role}."
 
 
 def invoice_column(columns: Iterable[str]) -> str | None:

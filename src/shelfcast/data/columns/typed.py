@@ -23,7 +23,7 @@ from shelfcast.data.columns.parsing import (
 )
 from shelfcast.data.lines import text_of
 from shelfcast.errors import DataError, shorten
-from shelfcast.names import AVAILABLE, PROMO
+from shelfcast.names import AVAILABLE, PROMO, ROLES
 
 Purpose = Literal["key", "date", "number", "value"]
 
@@ -74,7 +74,7 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
         style = number_style(frame, numeric, decimal=None if decimal is None else "," if decimal == "comma" else ".")
         out.told += style.told
         if not style.plain:
-            _refuse_words(frame, [purposes[n][0] for n in purposes if purposes[n][0] in numeric and n not in _SHARES], style)
+            _refuse_words(frame, {n: c for n, (c, _) in purposes.items() if c in numeric and n not in _SHARES}, style)
     for name, (column, purpose) in purposes.items():
         kind = schema[column]
         if purpose in ("key", "value") and (kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration, pl.Time)):
@@ -98,18 +98,18 @@ def typed_columns(frame: pl.LazyFrame, wanted: Mapping[str, tuple[str, Purpose]]
     return out
 
 
-def _refuse_words(frame: pl.LazyFrame, columns: Sequence[str], style: NumberStyle) -> None:
+def _refuse_words(frame: pl.LazyFrame, columns: Mapping[str, str], style: NumberStyle) -> None:
     """A column without one number in it is the wrong column."""
     if not columns:
         return
-    asked = [parse_number(c, style).is_not_null().any().alias(f"{i} any") for i, c in enumerate(columns)]
-    words = [pl.col(c).filter(~is_missing(c)).first().alias(f"{i} first") for i, c in enumerate(columns)]
+    asked = [parse_number(c, style).is_not_null().any().alias(f"{i} any") for i, c in enumerate(columns.values())]
+    words = [pl.col(c).filter(~is_missing(c)).first().alias(f"{i} first") for i, c in enumerate(columns.values())]
     found = frame.select(*asked, *words).collect(engine="streaming").row(0, named=True)
-    for i, column in enumerate(columns):
+    for i, (name, column) in enumerate(columns.items()):
         if not found[f"{i} any"] and found[f"{i} first"] is not None:
             first = shorten(found[f"{i} first"], 40)
-            raise DataError(f"No value of the column {shorten(column)!r} is a number; the first: {first!r}. Name "
-                            f"the right column: --columns sales=... (or price=..., stock=...)")
+            advice = f"Name the right column: --columns {name}=..." if name in ROLES else "Write numbers there."
+            raise DataError(f"No value of the column {shorten(column)!r} is a number; the first: {first!r}. {advice}")
 
 
 def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, tuple[str, Purpose]], untyped: bool,
