@@ -26,12 +26,13 @@ import polars as pl
 import shelfcast
 from shelfcast.data.check import check_sales
 from shelfcast.data.clean import Cleaned, CleanSettings, clean_sales
-from shelfcast.data.findings import SEVERITIES, Finding, Findings
 from shelfcast.data.cleaning.flaws import REJECTING
+from shelfcast.data.findings import SEVERITIES, Finding, Findings
+from shelfcast.data.formats.tables import unreadable
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
-from shelfcast.errors import DataError, SettingsError, SourceError, masked, printable, shorten
+from shelfcast.errors import DataError, SettingsError, masked, printable, shorten
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
@@ -274,7 +275,7 @@ def _reading(lines: SalesLines) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
-        raise SourceError(f"{shorten(lines.source)} is damaged and cannot be read to its end: {shorten(error, 300)}") from error
+        raise unreadable(lines.source, error) from error
 
 
 def _rules(settings: SalesSettings) -> CleanSettings:

@@ -16,10 +16,10 @@ from shelfcast.data.columns.beside import find_covariates, find_places, find_sta
 from shelfcast.data.columns.dialects import Given, given_columns, invoice_column, names_of, recognise_dialect, recognise_roles
 from shelfcast.data.columns.parsing import NumberStyle, is_missing, parse_number, parse_share
 from shelfcast.data.columns.typed import Purpose, typed_columns
-from shelfcast.data.formats.tables import Source, Table, open_table
+from shelfcast.data.formats.tables import Source, Table, open_table, unreadable
 from shelfcast.data.lines import CANCELLED, ROW, SalesLines, refuse_reserved
 from shelfcast.data.sources.dialect import Dialect
-from shelfcast.errors import SettingsError, SourceError, shorten
+from shelfcast.errors import SettingsError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Kind
 from shelfcast.periods import Frequency
 
@@ -81,10 +81,8 @@ def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq
     table = open_table(source, query=query)
     try:
         return _lines(_understand(table, columns, frequency), declared, frequency, covariates, static, places)
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{table.name} cannot be read: {shorten(error, 300)}") from error
-    except pl.exceptions.PanicException as error:
-        raise SourceError(f"{table.name} cannot be read: it is damaged ({shorten(error, 200)}).") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise unreadable(table.name, error) from error
 
 
 def _declared(known: Sequence[str], past: Sequence[str]) -> dict[str, Kind]:

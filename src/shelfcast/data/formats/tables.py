@@ -244,10 +244,15 @@ def _scanned(scan: Callable[[], pl.LazyFrame], name: str) -> pl.LazyFrame:
         frame = scan()
         frame.collect_schema()
         return frame
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise SourceError(f"{name} cannot be read: {shorten(error, 300)}") from error
-    except pl.exceptions.PanicException as error:
-        raise SourceError(f"{name} cannot be read: it is damaged ({shorten(error, 200)}).") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: BaseException) -> SourceError:
+    """The error for a file that the table library gave up on, with its reason and without its plans."""
+    reason = re.split(r"\n|; consider|\s+Resolved plan", str(error).strip())[0].rstrip(". ")
+    return SourceError(f"{shorten(name)} cannot be read: {shorten(reason, 300)}. It is damaged, cut off or still being "
+                       f"written: copy or write it again.")
 
 
 def _same_columns(first_name: str, first: list[str], name: str, columns: list[str]) -> None:
@@ -291,10 +296,8 @@ def _checked(table: Table) -> Table:
                             f"Names may have {LONGEST_NAME:,}: is its first line a header?")
     try:
         rows = table.frame.head(1).collect().height
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{table.name} cannot be read: {shorten(error, 300)}") from error
-    except pl.exceptions.PanicException as error:
-        raise SourceError(f"{table.name} cannot be read: it is damaged ({shorten(error, 200)}).") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise unreadable(table.name, error) from error
     if not rows:
         raise DataError(f"{table.name} has columns ({', '.join(map(shorten, names[:6]))}) and no rows.")
     return table
