@@ -159,7 +159,7 @@ def live(settings: ChainSettings, draws: Draws) -> Life:
                       crowd_root=x["crowd_root"], count=x["count"], count_many=x["count_many"], nobody=x["nobody"])
     extra = bulk_purchases(s.outliers, mu, chance=x["outlier"], size=x["outlier_size"])
     demand = units + extra
-    shelf = _shelves(s, r, x, demand, alive=alive, is_open=is_open, promotion=promotion, life=life)
+    shelf = _shelves(s, r, x, demand, is_open=is_open, promotion=promotion)
     return Life(days=days, retailer=r, effects=MappingProxyType(effects), alive=alive, is_open=is_open, mu=mu, demand=demand,
                 outliers=extra, shelf=shelf, offers=offers, regular=regular, price=price, temperature=normal + departure,
                 foreseen=foreseen(normal, departure, persistence=s.weather.persistence, known_until=s.days - 1),
@@ -185,8 +185,7 @@ def _shock_start(x: Draws, total: int) -> Array:
     return xp.floor((x["shock_day"] * 1.1 - 0.1) * total)
 
 
-def _shelves(s: ChainSettings, r: Retailer, x: Draws, demand: Array, *, alive: Array, is_open: Array, promotion: Array,
-             life: Array) -> Shelf:
+def _shelves(s: ChainSettings, r: Retailer, x: Draws, demand: Array, *, is_open: Array, promotion: Array) -> Shelf:
     xp = namespace(demand)
     item, place = r.item_of, r.place_of
     past = slice(0, s.days)

@@ -26,6 +26,7 @@ KNOWN: Final = (PRICE, PROMO, "open", "holiday", "event", "temperature", "fuel_p
 PAST: Final = (STOCK, AVAILABLE)
 """Covariates of the demo chain that are seen only up to the last day of history."""
 
+_OF_SERIES: Final = ("level", "elasticity", "uplift", "dip", "dispersion", "empty", "lump", "safety")
 _SIZES: Final = ("Small", "Large", "Family pack", "Organic", "Budget", "Fine")
 
 
@@ -133,7 +134,8 @@ def tables_of(settings: ChainSettings, life: "Life") -> DemoChain:
     reported[past] = life.reported[series[past], column[past]] > 0
     event = pl.Series(["none", *(f.name for f in FEASTS)]).gather(life.days.feast[column] + 1)
     sales = pl.DataFrame({
-        **keys, SALES: history(life.shelf.sold), PRICE: np.round(cells(life.price), 2), PROMO: cells(life.offers.active).astype(np.int64),
+        **keys, SALES: history(life.shelf.sold), PRICE: np.round(cells(life.price), 2),
+        PROMO: cells(life.offers.active).astype(np.int64),
         STOCK: history(life.shelf.stock), AVAILABLE: history(life.shelf.available, whole=False),
         "open": life.is_open[place, column].astype(np.int64), "holiday": life.days.closed[column].astype(np.int64), "event": event,
         "temperature": np.round(life.foreseen[place, column], 1),
@@ -149,7 +151,7 @@ def tables_of(settings: ChainSettings, life: "Life") -> DemoChain:
         **{name: cells(np.broadcast_to(effect, life.mu.shape)).astype(np.float32) for name, effect in life.effects.items()},
     })
     truth = Truth(days, *_truth_tables(s, life, names))
-    return DemoChain(sales.filter(pl.Series(reported)), _places(s, r, names), _items(s, r, names), truth, s,
+    return DemoChain(sales.filter(pl.Series(reported)), _places(r, names), _items(s, r, names), truth, s,
                      s.first + timedelta(s.days - 1))
 
 
@@ -170,7 +172,7 @@ class _Names:
         return pl.DataFrame({"d": self.dates.gather(index), "w": within}).select(pl.when("w").then("d")).to_series()
 
 
-def _places(s: ChainSettings, r: Retailer, names: _Names) -> pl.DataFrame:
+def _places(r: Retailer, names: _Names) -> pl.DataFrame:
     return pl.DataFrame({
         LOCATION: names.places, LATITUDE: np.round(r.latitude, 5), LONGITUDE: np.round(r.longitude, 5),
         "region": names.regions.gather(r.region_of), "size": np.round(np.exp(r.size), 3), "opened": names.on(r.opened),
@@ -195,8 +197,7 @@ def _truth_tables(s: ChainSettings, life: "Life", names: _Names) -> tuple[pl.Dat
     listed = np.nonzero(r.listed > 0)[0]
     series = pl.DataFrame({
         ITEM: names.items.gather(r.item_of[listed]), LOCATION: names.places.gather(r.place_of[listed]),
-        **{name: getattr(r, name)[listed] for name in ("level", "elasticity", "uplift", "dip", "dispersion", "empty", "lump", "safety")},
-        "exposure": r.rival[listed],
+        **{name: getattr(r, name)[listed] for name in _OF_SERIES}, "exposure": r.rival[listed],
     })
     n, k = np.nonzero(life.share * r.listed[:, None])
     rival_series = r.place_of[n] * s.items + k
