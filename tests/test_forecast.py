@@ -140,3 +140,13 @@ def test_pandas_people_get_a_pandas_frame():
 
 def test_each_level_has_its_column():
     assert [quantile_column(q) for q in (0.01, 0.5, 0.975)] == ["q0.01", "q0.5", "q0.975"]
+
+
+def test_a_forecast_cannot_be_changed_and_leaves_its_makers_arrays_alone():
+    series = pl.DataFrame({"item": ["a"], "location": ["x"]})
+    quantiles, mean = np.ones((1, 2, 1)), np.ones((1, 2))
+    forecast = Forecast(series, Frequency.parse("D"), 0, (0.5,), quantiles, mean)
+    with pytest.raises(ValueError, match="read-only"):
+        forecast.quantiles[0, 0, 0] = 7.0
+    quantiles[0, 0, 0] = 1.5
+    assert mean.flags.writeable

@@ -41,6 +41,10 @@ class Forecast:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", check_levels(self.levels))
+        for name in ("quantiles", "mean"):  # a view that nobody can write to; the caller's own array stays as it is
+            view = np.asarray(getattr(self, name)).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
         check_horizon(self.horizon)
         shape = (self.series.height, self.horizon, len(self.levels))
         if self.quantiles.shape != shape or self.mean.shape != shape[:2]:
