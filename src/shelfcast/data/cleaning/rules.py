@@ -12,6 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
+from shelfcast.data.cleaning.flaws import HUGE
 from shelfcast.data.cleaning.tally import LAST, LEAST, LINES, MOST, RETURNED, SOLD, WHEN
 from shelfcast.errors import DataError, shorten
 from shelfcast.names import ITEM, LOCATION, PRICE, SALES, Kind
@@ -123,16 +124,17 @@ def lift_negative_periods(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Change
 
 
 def drop_bad_prices(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Change]]:
-    """A price of zero or less, or not finite, is not known."""
+    """A price of zero or less, or beyond any price (a slip of the hand, or infinite), is not known."""
     if PRICE not in rows.columns:
         return rows, []
-    bad = pl.col(PRICE).is_not_null() & ~((pl.col(PRICE) > 0) & pl.col(PRICE).is_finite()).fill_null(False)
+    bad = pl.col(PRICE).is_not_null() & ~((pl.col(PRICE) > 0) & (pl.col(PRICE) <= HUGE)).fill_null(False)
     found = rows.filter(bad)
     if not found.height:
         return rows, []
     out = rows.with_columns(pl.when(~bad).then(pl.col(PRICE)).alias(PRICE))
     return out, [
-        Change("prices", "periods with a price of zero or less have no known price now", found.height, found[SERIES].n_unique())
+        Change("prices", "periods with a price of zero or less, or beyond any price, have no known price now", found.height,
+               found[SERIES].n_unique())
     ]
 
 
