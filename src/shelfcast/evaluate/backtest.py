@@ -236,7 +236,7 @@ def _table(role: str, kind: str, names: list[str], counts: np.ndarray, sums: np.
     part = dict(zip(_PARTS, sums.T, strict=False))
     by_level = sums[:, len(_PARTS):].reshape(len(sums), len(levels), 3)
     cells, size, scaled = part["cells"], part["size"], part["scaled cells"]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         metrics = {"WAPE": part["absolute"] / size, "MASE": part["scaled absolute"] / scaled,
                    "RMSE": np.sqrt(part["square"] / cells), "bias": part["excess"] / size}
         middle = _averaged(levels)
