@@ -186,7 +186,7 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
         print("  backtest   on the last window, beside the seasonal naive forecast:")
         for metric, pair in summary["backtest"].items():
             rival = f"   naive {pair['rival']:8.4f}" if "rival" in pair else ""
-            skill = f"   {pair['skill']:+.1%} better" if "skill" in pair else ""
+            skill = f"   {abs(pair['skill']):.1%} {'better' if pair['skill'] >= 0 else 'worse'}" if "skill" in pair else ""
             print(f"             {metric:<18} {pair['model']:8.4f}{rival}{skill}")
     for what, where in summary["files"].items():
         print(f"  {what:<10} {printable(str(where))}")
