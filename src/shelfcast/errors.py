@@ -86,6 +86,16 @@ def shorten(text: object, limit: int = 80) -> str:
     return printable(text).replace("\n", " ")
 
 
+def shorten_path(path: object, limit: int = 80) -> str:
+    """A file's name for a message: where it is too long its end is kept, which tells one file from another.
+
+    >>> shorten_path("/home/ann/sales/2024/january.csv", limit=20)
+    '...2024/january.csv'
+    """
+    text = str(path)
+    return shorten(text if len(text) <= limit else "..." + text[len(text) - limit + 4:], limit)
+
+
 def masked(address: str) -> str:
     """A database address without its password, for messages, logs and manifests; any other text as it is.
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten
+from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten, shorten_path
 from shelfcast.forecast import check_levels
 from shelfcast.names import LEVELS, ROLES
 from shelfcast.periods import Frequency, parse_day
@@ -110,10 +110,10 @@ class ForecastSettings(SalesSettings):
             if value is not None:
                 object.__setattr__(self, name, Path(value))
         if self.out is not None and self.out.suffix not in (".parquet", ".csv"):
-            raise SettingsError(f"{shorten(self.out)!r} ends in neither .parquet nor .csv, the formats that forecasts are "
+            raise SettingsError(f"{shorten_path(self.out)!r} ends in neither .parquet nor .csv, the formats that forecasts are "
                                 f"written in.")
         if self.report is not None and self.report.suffix not in (".html", ".htm"):
-            raise SettingsError(f"{shorten(self.report)!r} does not end in .html, the format of a report.")
+            raise SettingsError(f"{shorten_path(self.report)!r} does not end in .html, the format of a report.")
         targets = [t.absolute() for t in (self.out, self.run, self.report) if t is not None]
         if len(set(targets)) < len(targets):
             raise SettingsError("Two of --out, --run and --report name the same place; give each its own.")

@@ -32,7 +32,7 @@ from shelfcast.data.formats.tables import unreadable
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
-from shelfcast.errors import DataError, SettingsError, masked, printable, shorten
+from shelfcast.errors import DataError, SettingsError, masked, printable, shorten, shorten_path
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
@@ -243,7 +243,7 @@ def _refuse_early(settings: ForecastSettings) -> None:
         check_folder(settings.run, marks=[MANIFEST])
     if _is_fitted_folder(settings.model):
         if settings.options:
-            raise SettingsError(f"The model in {shorten(settings.model)!r} is already fitted; the setting "
+            raise SettingsError(f"The model in {shorten_path(settings.model)!r} is already fitted; the setting "
                                 f"{shorten(next(iter(settings.options)))!r} cannot change it. Leave --set out, or fit again.")
     elif settings.model != "auto":
         make_model(settings.model, settings.options)

@@ -332,7 +332,7 @@ def a_name_with_a_nul_character(folder: Path) -> list[str]:
     return forecast("sales\0.csv")
 
 
-@corpus.add(2, r"'n{20,}.*\.\.\.' cannot be opened: File name too long")
+@corpus.add(2, r"'\.\.\.n{20,}' cannot be opened: File name too long")
 def a_name_of_ten_thousand_characters(folder: Path) -> list[str]:
     return forecast("n" * 10_000)
 

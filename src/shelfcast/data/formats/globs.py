@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from shelfcast.errors import SourceError, shorten
+from shelfcast.errors import SourceError, shorten_path
 
 MOST_FILES: Final = 20_000  # files one source may have
 MOST_VISITED: Final = 500_000  # names looked at before a search is given up; a few seconds
@@ -48,25 +48,25 @@ def find_files(text: str) -> Found:
         if isinstance(error, SourceError):
             raise
         if not any(c in text for c in "*?"):
-            raise SourceError(f"{shorten(text, 200)!r} cannot be opened: {error.strerror}.") from error
+            raise SourceError(f"{shorten_path(text, 200)!r} cannot be opened: {error.strerror}.") from error
     if not any(c in text for c in "*?["):
         raise SourceError(_no_such_file(path))
     files = _limited((p for p in _expand(path) if _is(p, "file")), text)
     if not files and not any(c in text for c in "*?"):  # a bracket in a name
         raise SourceError(_no_such_file(path))
     if not files:
-        raise SourceError(f"No file matches {shorten(text)!r}. Is the folder right? Put the pattern in quotes.")
+        raise SourceError(f"No file matches {shorten_path(text)!r}. Is the folder right? Put the pattern in quotes.")
     return Found(files, hive=all("=" in f.parent.name for f in files))
 
 
 def _no_such_file(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
-        return f"There is no file {shorten(path, 300)!r}: the folder {shorten(parent, 300)!r} does not exist."
+        return f"There is no file {shorten_path(path, 300)!r}: the folder {shorten_path(parent, 300)!r} does not exist."
     names = [e.name for e in islice(os.scandir(parent), 2_000)]
     near = get_close_matches(path.name, names, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
-    return f"There is no file {shorten(path, 300)!r}.{guess}"
+    return f"There is no file {shorten_path(path, 300)!r}.{guess}"
 
 
 def _folder(path: Path) -> Found:
@@ -85,7 +85,7 @@ def _limited(found: Iterator[Path], text: str) -> list[Path]:
     for file in found:
         files.append(file)
         if len(files) > MOST_FILES:
-            raise SourceError(f"{shorten(text)!r} means more than {MOST_FILES:,} files. Name fewer.")
+            raise SourceError(f"{shorten_path(text)!r} means more than {MOST_FILES:,} files. Name fewer.")
     return sorted(files)
 
 
@@ -142,7 +142,7 @@ def _children(folder: Path, visited: list[int], text: str) -> Iterator[Path]:
                 names.append(entry.name)
                 visited[0] += 1
                 if visited[0] > MOST_VISITED:
-                    raise SourceError(f"{shorten(text)!r} looks at more than {MOST_VISITED:,} names. Name a smaller folder.")
+                    raise SourceError(f"{shorten_path(text)!r} looks at more than {MOST_VISITED:,} names. Name a smaller folder.")
     except SourceError:
         raise
     except OSError:  # a folder that may not be looked into, or is gone

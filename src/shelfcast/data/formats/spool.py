@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from shelfcast.errors import DataError, MissingExtraError, SourceError, shorten
+from shelfcast.errors import DataError, MissingExtraError, SourceError, shorten, shorten_path
 from shelfcast.files import scratch_folder
 
 MOST_UNPACKED: Final = 64 * 2**30  # bytes; a year of every line of a large chain is smaller
@@ -87,7 +87,7 @@ def first_bytes(path: Path, count: int) -> bytes:
     except SourceError:
         raise
     except OSError as error:
-        raise SourceError(f"{shorten(path)!r} cannot be opened: {error.strerror}.") from error
+        raise SourceError(f"{shorten_path(path)!r} cannot be opened: {error.strerror}.") from error
 
 
 def _is_workbook(path: Path) -> bool:
