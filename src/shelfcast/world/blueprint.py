@@ -117,7 +117,7 @@ class Weather:
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """Regular prices move in steps; demand answers by an elasticity."""
+    """Regular prices move in steps; demand answers by an elasticity to the price relative to what everything costs."""
 
     on: bool = True
     spread: float = 0.45  # standard deviation of log price within a category
@@ -125,7 +125,7 @@ class Prices:
     rise: float = 0.025  # mean step of log price
     step: float = 0.045  # its standard deviation
     zone: float = 0.02  # standard deviation of log price between places
-    elasticity: float = 1.8  # median size; demand is proportional to price ** -elasticity
+    elasticity: float = 1.8  # median size; demand is proportional to (price / general level) ** -elasticity
     elasticity_spread: float = 0.4  # of its log between items
     elasticity_place: float = 0.12  # of its log between places
 
@@ -330,5 +330,9 @@ def without(settings: ChainSettings, *names: str) -> ChainSettings:
     return replace(settings, **changed)
 
 
-DEMO: Final = ChainSettings()
-"""The demo chain. Frozen: see `shelfcast.world.chain` for how to change it in the open."""
+DEMO: Final = ChainSettings(seed=4)
+"""The demo chain. Frozen: see `shelfcast.world.chain` for how to change it in the open.
+
+Its seed is the first whose chain has places that open, as many items that come as go, and sales that neither grow nor shrink
+by half in a year.
+"""

@@ -27,7 +27,7 @@ from shelfcast.world.demand import (
     yearly_season,
 )
 from shelfcast.world.draws import Draws, draw
-from shelfcast.world.prices import Offers, promotion_calendar, regular_log_price
+from shelfcast.world.prices import Offers, general_log_level, promotion_calendar, regular_log_price
 from shelfcast.world.retailer import Retailer, between, draw_retailer, ending, sizes_of
 from shelfcast.world.shocks import distance, travelling_shocks
 from shelfcast.world.stock import Shelf, Supply, planned_multiple, run_shelves
@@ -124,7 +124,7 @@ def live(settings: ChainSettings, draws: Draws) -> Life:
     regular = ending(r.price[item][:, None] * xp.exp(path[item] + r.zone[place][:, None]))
     price = xp.floor(100.0 * regular * (1.0 - offers.depth) + 0.5) / 100.0
     elastic = r.elasticity if s.prices.on else xp.zeros_like(r.elasticity)
-    price_effect = elastic[:, None] * xp.log(regular / r.price[item][:, None])
+    price_effect = elastic[:, None] * (xp.log(regular / r.price[item][:, None]) - general_log_level(s.prices, day)[None, :])
     promotion = promotion_effect(s.promotions, active=offers.active, depth=1.0 - price / regular, progress=offers.progress,
                                  elasticity=elastic, uplift=r.uplift)
     groups = s.places * len(s.departments)

@@ -127,8 +127,6 @@ def _group_sums(x: Array, group_of: Array, groups: int) -> Array:
     return members @ x
 
 
-
-
 def customers(settings: Counts, expected: Array, *, dispersion: Array, empty: Array, lump: Array, crowd: Array,
               crowd_root: Array, count: Array, count_many: Array, nobody: Array) -> Array:
     """Units asked for: lump * Poisson(rate * gamma), none on empty days. Its mean is `expected`.

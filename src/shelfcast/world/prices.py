@@ -45,6 +45,14 @@ def regular_log_price(settings: Prices, days: int, *, step_day: Array, step_size
     return path * float(settings.on)
 
 
+def general_log_level(settings: Prices, day: Array) -> Array:
+    """Log of what everything costs, everywhere, relative to the first day: the mean of all items' steps; (T,) to (T,).
+
+    Customers compare with it: a price that rises with all others sells no less.
+    """
+    return settings.rise * settings.steps * float(settings.on) * day / day.shape[0]
+
+
 def promotion_calendar(settings: Promotions, days: int, *, cadence: Array, phase: Array, duration: Array, shift: Array,
                        depth: Array, joins: Array, item_of: Array) -> Offers:
     """Who has what on offer when.
