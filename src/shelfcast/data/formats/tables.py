@@ -251,6 +251,8 @@ def _scanned(scan: Callable[[], pl.LazyFrame], name: str) -> pl.LazyFrame:
 def unreadable(name: str, error: BaseException) -> SourceError:
     """The error for a file that the table library gave up on, with its reason and without its plans."""
     reason = re.split(r"\n|; consider|\s+Resolved plan", str(error).strip())[0].rstrip(". ")
+    if isinstance(error, pl.exceptions.PanicException) or "Panic" in reason:
+        reason = "its parts contradict one another"
     return SourceError(f"{shorten(name)} cannot be read: {shorten(reason, 300)}. It is damaged, cut off or still being "
                        f"written: copy or write it again.")
 
