@@ -67,8 +67,9 @@ def fan_chart(fan: Fan, frequency: Frequency, *, identity: str, unit: str, heigh
     inner.append(f'<path class="sold" d="{_line([x[n] for n in past], values[0], y)}"/>')
     inner.append(f'<path class="mean" d="{_line([x[n] for n in future], values[1], y)}"/>')
     inner.append(f'<line class="cut" x1="{cut:.1f}" x2="{cut:.1f}" y1="0" y2="{tall}"/>')
+    unit_label = " " + _text(unit)
     grid = [f'<line class="grid{" zero" if t == 0 else ""}" x1="0" x2="100%" y1="{TOP + y(t):.1f}" y2="{TOP + y(t):.1f}"/>'
-            f'<text class="tick" x="0" y="{TOP + y(t) - 4:.1f}">{numerals.axis(t)}{" " + escape(unit) if t == ticks[-1] else ""}</text>'
+            f'<text class="tick" x="0" y="{TOP + y(t) - 4:.1f}">{numerals.axis(t)}{unit_label if t == ticks[-1] else ""}</text>'
             for t in ticks]
     dates = [f'<text class="date{" minor" if i % 2 else ""}" x="{x[n] / 10:.2f}%" y="{height - 6}">{label}</text>'
              for i, (n, label) in enumerate(date_ticks(frequency, stamps[0], stamps[-1]))]
@@ -76,9 +77,8 @@ def fan_chart(fan: Fan, frequency: Frequency, *, identity: str, unit: str, heigh
     total = numerals.quantity(float(np.nansum(values[1])))
     text = (f"Sales up to {numerals.day(history[DATE][-1], frequency) if history.height else 'the cutoff'}, then the forecast to "
             f"{numerals.day(forecast[DATE][-1], frequency)}: {total} {unit} expected in all. The table below holds the numbers.")
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="chart fan" role="img" aria-labelledby="{identity}-title {identity}-text" '
-            f'width="100%" height="{height}" data-table="{identity}-table" data-first="{stamps[0]}" data-top="{TOP}" data-tall="{tall}">'
-            f'<title id="{identity}-title">{escape(fan.name)}</title><desc id="{identity}-text">{escape(text)}</desc>'
+    return (f'{_open("fan", identity, height, described=True)} data-table="{identity}-table" data-top="{TOP}" data-tall="{tall}">'
+            f'<title id="{identity}-title">{_text(fan.name)}</title><desc id="{identity}-text">{_text(text)}</desc>'
             f'{"".join(grid)}<svg x="0" y="{TOP}" width="100%" height="{tall}" viewBox="0 0 {WIDE} {tall}" '
             f'preserveAspectRatio="none">{"".join(inner)}</svg>{"".join(marks)}{"".join(dates)}</svg>')
 
@@ -103,8 +103,8 @@ def overview_chart(fan: Fan, frequency: Frequency, *, identity: str, height: int
     labels = "".join(f'<text class="date{" minor" if i % 2 and len(years) > 5 else ""}" x="{(n - first) * scale / 10:.2f}%" '
                      f'y="{height - 2}">{label}</text>' for i, (n, label) in enumerate(years))
     whole = f"{numerals.day(fan.overview[DATE][0], frequency)} to {numerals.day(fan.forecast[DATE][-1], frequency)}"
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="chart overview" role="img" aria-labelledby="{identity}-whole" width="100%" '
-            f'height="{height}"><title id="{identity}-whole">The whole history of {escape(fan.name)}, {whole}</title>'
+    return (f'{_open("overview", f"{identity}-whole", height)}>'
+            f'<title id="{identity}-whole-title">The whole history of {_text(fan.name)}, {whole}</title>'
             f'<svg x="0" y="0" width="100%" height="{tall}" viewBox="0 0 {WIDE} {tall}" preserveAspectRatio="none">'
             f'<rect class="window" x="{begin:.1f}" y="0" width="{WIDE - begin:.1f}" height="{tall}"/>'
             f'<path class="sold" d="{_line([(n - first) * scale for n in numbers], sales, y)}"/></svg>{labels}</svg>')
@@ -121,10 +121,10 @@ def range_chart(low: float, middle: float, high: float, *, marks: Sequence[tuple
         return f"{100 * (value - start) / (end - start):.2f}%"
 
     width = f"{100 * (high - low) / (end - start):.2f}%"
-    ticks = "".join(f'<line class="then t{i}" x1="{x(v)}" x2="{x(v)}" y1="2" y2="30"><title>{escape(label)}: {numerals.quantity(v)}'
-                    f'</title></line>' for i, (label, v) in enumerate(marks))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="chart range" role="img" aria-labelledby="{identity}-title" width="100%" '
-            f'height="32"><title id="{identity}-title">{escape(title)}</title><line class="grid" x1="0" x2="100%" y1="16" y2="16"/>'
+    ticks = "".join(f'<line class="then t{i}" x1="{x(v)}" x2="{x(v)}" y1="2" y2="30">'
+                    f'<title>{_text(label)}: {numerals.quantity(v)}</title></line>' for i, (label, v) in enumerate(marks))
+    return (f'{_open("range", identity, 32)}><title id="{identity}-title">{_text(title)}</title>'
+            f'<line class="grid" x1="0" x2="100%" y1="16" y2="16"/>'
             f'<rect class="band b1" x="{x(low)}" y="9" width="{width}" height="14" rx="3"/>{ticks}'
             f'<circle class="dot" cx="{x(middle)}" cy="16" r="6"/></svg>')
 
@@ -134,9 +134,9 @@ def pair_bar(ours: float, theirs: float, *, most: float, identity: str, title: s
     def width(value: float) -> str:
         return f"{100 * min(max(value, 0.0) / most, 1.0) if most > 0 and math.isfinite(value) else 0:.2f}%"
 
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="chart pair" role="img" aria-labelledby="{identity}-title" width="100%" '
-            f'height="18"><title id="{identity}-title">{escape(title)}</title><rect class="ours" x="0" y="1" width="{width(ours)}" '
-            f'height="8" rx="2"/><rect class="naive" x="0" y="11" width="{width(theirs)}" height="5" rx="2"/></svg>')
+    return (f'{_open("pair-bar", identity, 18)}><title id="{identity}-title">{_text(title)}</title>'
+            f'<rect class="ours" x="0" y="1" width="{width(ours)}" height="8" rx="2"/>'
+            f'<rect class="naive" x="0" y="11" width="{width(theirs)}" height="5" rx="2"/></svg>')
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
@@ -195,8 +195,19 @@ def _inside(ticks: list[tuple[int, str]], first: int, last: int) -> list[tuple[i
 def _year_ticks(frequency: Frequency, first: int, last: int) -> list[tuple[int, str]]:
     numbers = np.arange(first, last + 1)
     dates = frequency.dates(numbers).to_list()
-    found = [(int(n), str(d.year)) for i, (n, d) in enumerate(zip(numbers, dates, strict=True)) if i and d.year != dates[i - 1].year]
+    found = [(int(n), str(d.year)) for n, d, before in zip(numbers[1:], dates[1:], dates, strict=False) if d.year != before.year]
     return _inside(found, first, last)
+
+
+def _open(kind: str, identity: str, height: int, *, described: bool = False) -> str:
+    """The start of a drawing, named for screen readers by its title; without the closing bracket."""
+    labels = f"{identity}-title {identity}-text" if described else f"{identity}-title"
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="chart {kind}" role="img" aria-labelledby="{labels}" width="100%" '
+            f'height="{height}"')
+
+
+def _text(text: str) -> str:
+    return escape(numerals.plain(text))
 
 
 def _array(frame: pl.DataFrame, column: str) -> np.ndarray:
@@ -248,8 +259,8 @@ def _blocks(history: pl.DataFrame, mark: str, numbers: list[int], x: dict[int, f
     if mark not in history.columns or not history[mark].any():
         return ""
     half = (x[numbers[1]] - x[numbers[0]]) / 2 if len(numbers) > 1 else 5.0
-    return "".join(f'<rect class="{mark}" x="{x[numbers[a]] - half:.1f}" y="0" width="{x[numbers[b]] - x[numbers[a]] + 2 * half:.1f}" '
-                   f'height="{tall}"/>' for a, b in _runs(history[mark].fill_null(False).to_numpy()))
+    spans = [(x[numbers[a]] - half, x[numbers[b]] + half) for a, b in _runs(history[mark].fill_null(False).to_numpy())]
+    return "".join(f'<rect class="{mark}" x="{a:.1f}" y="0" width="{b - a:.1f}" height="{tall}"/>' for a, b in spans)
 
 
 def _strip(history: pl.DataFrame, mark: str, numbers: list[int], x: dict[int, float], height: int) -> str:

@@ -7,9 +7,9 @@ import polars as pl
 
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SERIES, SalesPanel
-from shelfcast.show import numerals
 from shelfcast.show.content import Fan
 from shelfcast.show.fans import make_fan
+from shelfcast.show.labels import series_labels
 
 PROMO_NAMES: Final = ("promo", "promotion", "onpromotion", "on_promotion")
 
@@ -21,17 +21,16 @@ def choose(summary: pl.DataFrame, most: int) -> pl.DataFrame:
     matter (the largest series that make up nine tenths of the units); the newest.
     """
     known = summary.filter(pl.col("next").is_not_null()).sort("next", ITEM, LOCATION, descending=[True, False, False])
-    before = next((c for c in known.columns if c.endswith(": units")), None)
     share = known["next"].cum_sum() - known["next"]
-    matter = known.filter(share <= 0.9 * (known["next"].sum() or 0.0))
+    matter = known.filter(share <= 0.9 * float(known["next"].sum() or 0.0))
     part = max(1, most // 6)
     wanted: list[tuple[pl.DataFrame, pl.Expr, str, int]] = [(known, -pl.col("next"), "sells most", most - 5 * part)]
-    if before is not None:
-        both = known.filter(pl.col(before).is_not_null())
-        wanted += [(both.filter(pl.col("next") > pl.col(before)), pl.col(before) - pl.col("next"), "grows most", part),
-                   (both.filter(pl.col("next") < pl.col(before)), pl.col("next") - pl.col(before), "falls most", part)]
+    before = pl.col("before")  # null where the series was not sold in the earlier stretch, or for less than half of it
+    wanted += [(known.filter(pl.col("next") > before), before - pl.col("next"), "grows most", part),
+               (known.filter(pl.col("next") < before), pl.col("next") - before, "falls most", part)]
     wanted += [(matter.filter(pl.col("next") > 0), -pl.col("width") / pl.col("next"), "least certain", part),
-               (matter.filter(pl.col("selling") < 0.5 * pl.col("lived")), pl.col("selling") / pl.col("lived"), "sells seldom", part),
+               (matter.filter(pl.col("selling") < 0.5 * pl.col("lived")), pl.col("selling") / pl.col("lived"), "sells seldom",
+                part),
                (matter, -pl.col("start"), "newest", part)]
     reasons: dict[int, str] = {}
     for frame, by, why, count in wanted:
@@ -48,7 +47,8 @@ def choose(summary: pl.DataFrame, most: int) -> pl.DataFrame:
     return picked.head(most).join(known.select(SERIES, *KEYS), on=SERIES, how="left", maintain_order="left")
 
 
-def fans_of(panel: SalesPanel, table: pl.LazyFrame, chosen: pl.DataFrame, *, levels: tuple[float, ...], horizon: int) -> tuple[Fan, ...]:
+def fans_of(panel: SalesPanel, table: pl.LazyFrame, chosen: pl.DataFrame, *, levels: tuple[float, ...],
+            horizon: int) -> tuple[Fan, ...]:
     """A fan for each chosen series, in the order chosen."""
     if not chosen.height:
         return ()
@@ -63,7 +63,8 @@ def fans_of(panel: SalesPanel, table: pl.LazyFrame, chosen: pl.DataFrame, *, lev
     parts = {key: part.select(columns) for key, part in forecast.partition_by(list(KEYS), as_dict=True, include_key=True).items()}
     span = dense.sales.shape[1]
     fans = []
-    for row in chosen.iter_rows(named=True):
+    labels = series_labels(panel, chosen)
+    for row, label in zip(chosen.iter_rows(named=True), labels, strict=True):
         i = position[row[SERIES]]
         begin = max(0, int(panel.series["start"][row[SERIES]]) - dense.first)
         values: dict[str, Any] = {PERIOD: dense.first + np.arange(begin, span, dtype=np.int32), SALES: dense.sales[i, begin:]}
@@ -72,7 +73,7 @@ def fans_of(panel: SalesPanel, table: pl.LazyFrame, chosen: pl.DataFrame, *, lev
             if source is not None:
                 values[mark] = says(source[i, begin:span])
         history = pl.DataFrame(values).with_columns(pl.col(SALES).fill_nan(None), pl.col(PERIOD).cast(pl.Int32))
-        fans.append(make_fan(numerals.series_name(row[ITEM], row[LOCATION]), row["why"], panel.frequency, history=history,
+        fans.append(make_fan(label, row["why"], panel.frequency, history=history,
                              forecast=parts[(row[ITEM], row[LOCATION])], horizon=horizon))
     return tuple(fans)
 

@@ -12,7 +12,9 @@ FINDINGS_SCHEMA = {"severity": pl.String, "kind": pl.String, "count": pl.Int64, 
 CHANGES_SCHEMA = {"rule": pl.String, "what": pl.String, "rows": pl.Int64, "series": pl.Int64, "units": pl.Float64}
 ACCURACY_SCHEMA = {"kind": pl.String, "group": pl.String, "model": pl.String, "metric": pl.String, "value": pl.Float64,
                    "series": pl.Int64}
-MOVES_SCHEMA = {"name": pl.String, "next": pl.Float64, "before": pl.Float64}
+MOVES_SCHEMA = {"name": pl.String, "next": pl.Float64, "before": pl.Float64, "mark": pl.String}
+PLACES_SCHEMA = {"name": pl.String, "latitude": pl.Float64, "longitude": pl.Float64, "next": pl.Float64, "alike": pl.Float64,
+                 "before": pl.Float64, "mark": pl.String}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ class Stretch:
     name : how a sentence calls it: `the same 48 days last year`
     first, last : its dates
     units : sold in it, all series
-    series, of : how many of the forecast's series have any record in it, and how many the forecast has
+    series, of : how many of the forecast's series have a record of at least half of it, and how many the forecast has
     alike_units, alike_next : sold in it and expected next, over those series alone (like for like)
     """
 
@@ -61,7 +63,7 @@ class Stretch:
 
     @property
     def alike(self) -> bool:
-        """Nearly all of the forecast's series have a record in the stretch, so totals may be compared as they are."""
+        """Nearly all of the forecast's series can be compared with the stretch, so totals may be compared as they are."""
         return self.series >= 0.98 * self.of
 
 
@@ -121,12 +123,13 @@ class ReportContent:
     chosen : fans of chosen series
     series : how many series the forecast has
     dependence : assumption behind the bands of totals
-    items, locations : name, next, before (units): what moves most, largest growth first
-    places : name, latitude, longitude (degrees), next, before (units); empty without coordinates
+    items, locations : see MOVES_SCHEMA, units: what moves most like for like, largest growth first; then what is new or back
+    places : see PLACES_SCHEMA, degrees and units, `alike` and `before` like for like; empty without coordinates
     findings : see FINDINGS_SCHEMA, worst first
     changes : see CHANGES_SCHEMA
-    accuracy : see ACCURACY_SCHEMA, the forecast's model and the naive one
-    withdrawn : reason, series; and the first few in `withdrawn_first`: item, location, last_sale, reason
+    accuracy : see ACCURACY_SCHEMA, the forecast's model and the naive one; of places the largest, the largest first
+    scored_places : how many places were measured
+    withdrawn : reason, series; and the first few in `withdrawn_first`: name, last_sale, reason
     """
 
     about: About
@@ -147,9 +150,10 @@ class ReportContent:
     chosen: tuple[Fan, ...] = ()
     items: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MOVES_SCHEMA))
     locations: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MOVES_SCHEMA))
-    places: pl.DataFrame = field(default_factory=lambda: pl.DataFrame())
+    places: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PLACES_SCHEMA))
     findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FINDINGS_SCHEMA))
     changes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CHANGES_SCHEMA))
     accuracy: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ACCURACY_SCHEMA))
+    scored_places: int = 0
     withdrawn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"reason": pl.String, "series": pl.Int64}))
     withdrawn_first: pl.DataFrame = field(default_factory=lambda: pl.DataFrame())

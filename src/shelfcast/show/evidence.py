@@ -9,15 +9,13 @@ from shelfcast.evaluate.backtest import Backtest
 from shelfcast.show.content import ACCURACY_SCHEMA, FINDINGS_SCHEMA
 
 METRICS: Final = {"WAPE": "wape", "bias": "bias", "MASE": "mase", "SQL": "sql", "coverage 0.1-0.9": "coverage"}
-MOST_LOCATIONS: Final = 30  # the largest by series; more is a list that nobody reads
 
 
 def findings_table(findings: Findings) -> pl.DataFrame:
     """Findings in the shape that a report shows."""
-    return findings.to_frame().select(
-        "severity", pl.col("name").alias("kind"), "count", "of", "unit",
-        pl.format("{} {}", pl.col("count"), pl.col("says")).alias("sentence"), "first", "money",
-        pl.col("does").alias("cleaning")).cast(FINDINGS_SCHEMA)  # type: ignore[arg-type]
+    rows = [(f.severity, f.name, f.count, f.of, f.unit, f.headline, str(f.places[0]) if f.places else None, f.money, f.does)
+            for f in findings]
+    return pl.DataFrame(rows, schema=FINDINGS_SCHEMA, orient="row")
 
 
 def accuracy_table(backtest: Backtest | None) -> pl.DataFrame:
@@ -27,9 +25,6 @@ def accuracy_table(backtest: Backtest | None) -> pl.DataFrame:
     table = (backtest.scores.filter(pl.col("metric").is_in(list(METRICS)), pl.col("kind").is_in(["all", "class", "location"]))
              .group_by("kind", "group", "role", "metric", maintain_order=True)
              .agg(pl.col("value").fill_nan(None).mean(), pl.col("series").max()))
-    largest = (table.filter(pl.col("kind") == "location").group_by("group").agg(pl.col("series").max())
-               .sort("series", "group", descending=[True, False]).head(MOST_LOCATIONS)["group"])
-    return (table.filter((pl.col("kind") != "location") | pl.col("group").is_in(largest.implode()))
-            .with_columns(pl.col("role").replace_strict({"model": "ours", "rival": "naive"}).alias("model"),
-                          pl.col("metric").replace_strict(METRICS))
+    return (table.with_columns(pl.col("role").replace_strict({"model": "ours", "rival": "naive"}).alias("model"),
+                               pl.col("metric").replace_strict(METRICS))
             .select(list(ACCURACY_SCHEMA)).cast(ACCURACY_SCHEMA))  # type: ignore[arg-type]

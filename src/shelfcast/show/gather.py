@@ -4,8 +4,6 @@ A panel may have a million series and a forecast may be a file written in batche
 table, and only the chosen series are ever looked at one by one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,29 +11,29 @@ import polars as pl
 
 from shelfcast.errors import DataError, shorten
 from shelfcast.forecast import MEAN, Forecast
-from shelfcast.names import DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, PRICE, SALES, quantile_column
+from shelfcast.names import DATE, ITEM, KEYS, LOCATION, PRICE, SALES, quantile_column
 from shelfcast.panel import PERIOD, SERIES, SalesPanel
 from shelfcast.periods import Frequency
 from shelfcast.show import numerals
 from shelfcast.show.chosen import choose, fans_of
-from shelfcast.show.content import (
-    CHANGES_SCHEMA,
-    FINDINGS_SCHEMA,
-    About,
-    Dependence,
-    Fan,
-    ReportContent,
-    Stretch,
-)
+from shelfcast.show.content import ACCURACY_SCHEMA, CHANGES_SCHEMA, FINDINGS_SCHEMA, About, Dependence, Fan, ReportContent
 from shelfcast.show.fans import YEAR_LAG, make_fan
-from shelfcast.show.totals import SPREAD, SQUARES, deviation, measure_dependence, over_horizon, range_levels, shrinkage, total_quantiles
+from shelfcast.show.labels import key_labels, series_labels
+from shelfcast.show.moves import NEXT, Span, against_first, compare, earlier_spans, located, movers, sold_in
+from shelfcast.show.totals import (
+    SPREAD,
+    SQUARES,
+    deviation,
+    measure_dependence,
+    over_horizon,
+    range_levels,
+    shrinkage,
+    total_quantiles,
+)
 
 SAMPLED: Final = 1000  # series on which dependence is measured: the correlation's error is far below what matters
-MOVERS: Final = 5  # items and places named on either side
-MOST_PLACES: Final = 1500  # points on the map; more only hide each other and make the file heavy
 FIRST_WITHDRAWN: Final = 10
-
-NEXT, BEFORE = "next", "before"
+MOST_SCORED: Final = 30  # places whose accuracy is shown, the largest; more is a list that nobody reads
 
 
 def gather(panel: SalesPanel, forecast: Forecast | pl.DataFrame | pl.LazyFrame, about: About, *,
@@ -65,8 +63,8 @@ def gather(panel: SalesPanel, forecast: Forecast | pl.DataFrame | pl.LazyFrame, 
     periods = _totals(table, levels, frequency)
     horizon = periods.height
     first = int(periods[PERIOD][0])
-    stretches = _stretches(panel, first, horizon)
-    summary = _summary(panel, table, levels, stretches)
+    spans = earlier_spans(panel, first, horizon)
+    summary = _summary(panel, table, levels, spans, horizon)
     dependence = dependence or _dependence(panel, summary, horizon)
 
     mean = periods[MEAN].to_numpy()
@@ -76,35 +74,16 @@ def gather(panel: SalesPanel, forecast: Forecast | pl.DataFrame | pl.LazyFrame, 
     expected, whole = over_horizon(mean, bands, dependence.time)
     low, high = range_levels(levels)
     money, priced = _money(panel, summary)
-    compared = [_compare(summary, s, panel.frequency) for s in stretches]
-    moves = {key: _moves(summary, key, bool(stretches)) for key in KEYS}
+    moves = {key: movers(panel, summary, key) for key in KEYS}
     return ReportContent(
         about=about, frequency=frequency, horizon=horizon, cutoff=frequency.date(panel.cutoff), facts=_facts(panel, summary),
         total=_total_fan(panel, periods, bands, levels, horizon), expected=expected,
         low=float(whole[levels.index(low)]), high=float(whole[levels.index(high)]), levels=levels, series=summary.height,
-        dependence=dependence, money=money, priced=priced, stretches=tuple(compared),
+        dependence=dependence, money=money, priced=priced, stretches=tuple(compare(panel, summary, s) for s in spans),
         chosen=fans_of(panel, table, choose(summary, most_series), levels=levels, horizon=horizon),
-        items=moves[ITEM], locations=moves[LOCATION], places=_places(panel, summary, bool(stretches)),
+        items=moves[ITEM], locations=moves[LOCATION], places=located(panel, summary),
         findings=_shaped(findings, FINDINGS_SCHEMA), changes=_shaped(changes, CHANGES_SCHEMA),
-        accuracy=accuracy if accuracy is not None else pl.DataFrame(),
-        **_withdrawn(withdrawn))
-
-
-@dataclass(frozen=True)
-class _Span:
-    """Periods of an earlier stretch, and the columns of the summary that hold what was sold in it."""
-
-    name: str
-    first: int
-    last: int
-
-    @property
-    def units(self) -> str:
-        return f"{self.name}: units"
-
-    @property
-    def rows(self) -> str:
-        return f"{self.name}: rows"
+        **_largest_places(panel, summary, accuracy), **_withdrawn(panel, withdrawn))
 
 
 def _table(forecast: Forecast | pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, tuple[float, ...]]:
@@ -128,44 +107,25 @@ def _totals(table: pl.LazyFrame, levels: tuple[float, ...], frequency: Frequency
     return periods
 
 
-def _stretches(panel: SalesPanel, first: int, horizon: int) -> list[_Span]:
-    """Last year's same stretch and the most recent one, as far as the history reaches."""
-    begin = int(panel.series["start"].min())  # type: ignore[arg-type]
-    lag = YEAR_LAG[panel.frequency.unit]
-    years = -(-(first + horizon - 1 - panel.cutoff) // lag)  # a long horizon is compared with the last stretch that is all past
-    length = numerals.periods(horizon, panel.frequency)
-    spans = []
-    if panel.frequency.unit != "Y" and first - years * lag >= begin:
-        ago = "last year" if years == 1 else f"{years} years earlier"
-        spans.append(_Span(f"the same {length} {ago}" if horizon > 1 else f"the same {panel.frequency.noun} {ago}",
-                           first - years * lag, first + horizon - 1 - years * lag))
-    if panel.cutoff - horizon + 1 >= begin:
-        spans.append(_Span(f"the last {length}" if horizon > 1 else f"the last {panel.frequency.noun}",
-                           panel.cutoff - horizon + 1, panel.cutoff))
-    return spans
-
-
-def _summary(panel: SalesPanel, table: pl.LazyFrame, levels: tuple[float, ...], stretches: list[_Span]) -> pl.DataFrame:
-    """One row a forecast series: its code, units next, width of its range, and its history in a few numbers."""
+def _summary(panel: SalesPanel, table: pl.LazyFrame, levels: tuple[float, ...], spans: list[Span], horizon: int) -> pl.DataFrame:
+    """One row a series: its code, units next, width of its range, its history in a few numbers, and what it is compared with."""
     low, high = map(quantile_column, range_levels(levels))
     next_ = (table.group_by(KEYS).agg(pl.col(MEAN).sum().alias(NEXT), (pl.col(high) - pl.col(low)).sum().alias("width"))
              .collect(engine="streaming"))
     sold = pl.col(SALES)
     year = panel.cutoff - YEAR_LAG[panel.frequency.unit]
     measures = [sold.sum().alias("sold"), (sold.filter(pl.col(PERIOD) > year) != 0).sum().alias("selling")]
-    for s in stretches:
-        inside = pl.col(PERIOD).is_between(s.first, s.last)
-        measures += [sold.filter(inside).sum().alias(s.units), sold.filter(inside).is_not_null().sum().alias(s.rows)]
     past = (panel.rows.lazy().filter(pl.col(PERIOD) <= panel.cutoff).group_by(SERIES).agg(measures).collect(engine="streaming"))
     series = panel.series.with_row_index(SERIES).with_columns(pl.col(SERIES).cast(pl.UInt32))
-    joined = (series.join(past, on=SERIES, how="left").join(next_, on=list(KEYS), how="full", coalesce=True))
+    joined = (series.join(past, on=SERIES, how="left").join(sold_in(panel, spans, horizon), on=SERIES, how="left")
+              .join(next_, on=list(KEYS), how="full", coalesce=True))
     unknown = joined.filter(pl.col(SERIES).is_null())
     if unknown.height:
         who = unknown.row(0, named=True)
         raise DataError(f"{unknown.height:,} forecast series are not in the panel; the first: item {shorten(who[ITEM])}, location "
                         f"{shorten(who[LOCATION])}. Give the panel that the forecast was made from.")
     lived = (panel.cutoff - pl.max_horizontal(pl.col("start") - 1, pl.lit(year))).alias("lived")
-    return joined.with_columns(lived).sort(*KEYS)
+    return against_first(joined.with_columns(lived), spans).sort(*KEYS)
 
 
 def _dependence(panel: SalesPanel, summary: pl.DataFrame, horizon: int) -> Dependence:
@@ -174,13 +134,6 @@ def _dependence(panel: SalesPanel, summary: pl.DataFrame, horizon: int) -> Depen
     length = panel.cutoff + 1 - int(panel.series["start"].min())  # type: ignore[arg-type]
     sales = panel.select(which).dense(context=min(length, 3 * YEAR_LAG[panel.frequency.unit]), covariates=()).sales
     return measure_dependence(sales, season=panel.frequency.season, horizon=horizon)
-
-
-def _compare(summary: pl.DataFrame, s: _Span, frequency: Frequency) -> Stretch:
-    forecast = summary.filter(pl.col(NEXT).is_not_null())
-    alike = forecast.filter((pl.col("start") <= s.last) & (pl.col(s.rows) > 0))
-    return Stretch(name=s.name, first=frequency.date(s.first), last=frequency.date(s.last), units=_sum(summary[s.units]),
-                   series=alike.height, of=forecast.height, alike_units=_sum(alike[s.units]), alike_next=_sum(alike[NEXT]))
 
 
 def _sum(column: pl.Series) -> float:
@@ -240,51 +193,32 @@ def _money(panel: SalesPanel, summary: pl.DataFrame) -> tuple[float | None, floa
     return (value, units / everything) if units > 0 and everything > 0 else (None, 0.0)
 
 
-def _before(summary: pl.DataFrame) -> str | None:
-    columns = [c for c in summary.columns if c.endswith(": units")]
-    return columns[0] if columns else None
+def _largest_places(panel: SalesPanel, summary: pl.DataFrame, accuracy: pl.DataFrame | None) -> dict[str, Any]:
+    """The scores, with places named, the largest first and the rest left out."""
+    if accuracy is None or not accuracy.height:
+        return {"accuracy": pl.DataFrame(schema=ACCURACY_SCHEMA)}
+    by_place = accuracy.filter(pl.col("kind") == LOCATION)
+    sizes = summary.group_by(pl.col(LOCATION).cast(pl.String).alias("group")).agg(pl.col(NEXT).sum())
+    places = by_place.select("group").unique().join(sizes, on="group", how="left").fill_null(0.0)
+    places = places.sort(NEXT, "group", descending=[True, False])
+    largest = places.head(MOST_SCORED)
+    labels = largest.select("group", pl.Series("label", key_labels(panel, LOCATION, largest["group"]), dtype=pl.String))
+    shown = labels.join(by_place, on="group", how="inner", maintain_order="left_right").with_columns(pl.col("label").alias("group"))
+    rest = accuracy.filter(pl.col("kind") != LOCATION)
+    return {"accuracy": pl.concat([rest, shown.select(rest.columns)]), "scored_places": places.height}
 
 
-def _moves(summary: pl.DataFrame, key: str, compared: bool) -> pl.DataFrame:
-    """What grows and falls most in units against the first stretch: `name, next, before`, largest growth first."""
-    before = _before(summary)
-    empty = pl.DataFrame(schema={"name": pl.String, NEXT: pl.Float64, BEFORE: pl.Float64})
-    if not compared or before is None or summary[key].n_unique() < 2:
-        return empty
-    grouped = (summary.group_by(key).agg(pl.col(NEXT).sum(), pl.col(before).sum().alias(BEFORE))
-               .with_columns((pl.col(NEXT) - pl.col(BEFORE)).alias("move")).sort("move", key, descending=[True, False]))
-    ups, downs = grouped.filter(pl.col("move") > 0).head(MOVERS), grouped.filter(pl.col("move") < 0).tail(MOVERS)
-    both = pl.concat([ups, downs])
-    names = pl.Series("name", [numerals.name(v) for v in both[key]], dtype=pl.String)
-    return both.select(names, pl.col(NEXT).cast(pl.Float64), pl.col(BEFORE).cast(pl.Float64))
-
-
-def _places(panel: SalesPanel, summary: pl.DataFrame, compared: bool) -> pl.DataFrame:
-    places = panel.places
-    if places is None or LATITUDE not in places.columns or LONGITUDE not in places.columns:
-        return pl.DataFrame()
-    before = _before(summary) if compared else None
-    sums = [pl.col(NEXT).sum(), (pl.col(before).sum() if before else pl.lit(None, dtype=pl.Float64)).alias(BEFORE)]
-    located = (summary.group_by(LOCATION).agg(sums)
-               .join(places.unique(LOCATION, keep="first", maintain_order=True), on=LOCATION, how="inner")
-               .filter(pl.col(LATITUDE).is_between(-90, 90), pl.col(LONGITUDE).is_between(-180, 180), pl.col(NEXT).is_not_null())
-               .sort(NEXT, LOCATION, descending=[True, False]))
-    told = [numerals.name(v) for v in located[LOCATION]]
-    if "name" in located.columns:
-        told = [f"{n} ({numerals.name(k)})" if n else numerals.name(k)
-                for n, k in zip([v and numerals.name(v) for v in located["name"]], located[LOCATION], strict=True)]
-    return located.select(pl.Series("name", told, dtype=pl.String), pl.col(LATITUDE, LONGITUDE).cast(pl.Float64), NEXT, BEFORE)
-
-
-def _withdrawn(withdrawn: pl.DataFrame | None) -> dict[str, Any]:
+def _withdrawn(panel: SalesPanel, withdrawn: pl.DataFrame | None) -> dict[str, Any]:
     if withdrawn is None or not withdrawn.height:
         return {}
     sold = withdrawn if "sold" not in withdrawn.columns else withdrawn.filter(~pl.col("sold"))
     if not sold.height:
         return {}
-    reasons = sold.group_by("reason").agg(pl.len().cast(pl.Int64).alias("series")).sort("series", "reason", descending=[True, False])
-    first = sold.select(c for c in (*KEYS, "last_sale", "reason") if c in sold.columns)
-    return {"withdrawn": reasons, "withdrawn_first": first.sort("last_sale", *KEYS, descending=[True, False, False]).head(FIRST_WITHDRAWN)}
+    reasons = sold.group_by("reason").agg(pl.len().cast(pl.Int64).alias("series"))
+    first = sold.sort("last_sale", *KEYS, descending=[True, False, False], nulls_last=True).head(FIRST_WITHDRAWN)
+    names = pl.Series("name", series_labels(panel, first), dtype=pl.String)
+    return {"withdrawn": reasons.sort("series", "reason", descending=[True, False]),
+            "withdrawn_first": first.select(names, "last_sale", "reason")}
 
 
 def _shaped(table: pl.DataFrame | None, schema: dict[str, Any]) -> pl.DataFrame:

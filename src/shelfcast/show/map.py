@@ -38,7 +38,7 @@ def place_map(places: pl.DataFrame, *, unit: str, identity: str = "map") -> Plac
 
     Parameters
     ----------
-    places : name, latitude, longitude (degrees), next, before (units); the largest first
+    places : table of PLACES_SCHEMA, the largest first; the change is from `before` to `alike`
     unit : what is counted, plural
     """
     inside = places.filter(_near(places["latitude"]) & _near(places["longitude"]))
@@ -62,11 +62,13 @@ def place_map(places: pl.DataFrame, *, unit: str, identity: str = "map") -> Plac
     radius = float(np.clip(150 / math.sqrt(shown.height), 5, 22))
     points = []
     for row in shown.iter_rows(named=True):
-        share = row["next"] / row["before"] - 1 if row["before"] else float("nan")
+        share = row["alike"] / row["before"] - 1 if row["before"] else float("nan")
         size = max(2.0, radius * math.sqrt(max(row["next"], 0.0) / biggest))
-        told = f"{row['name']}: {numerals.quantity(row['next'])} {unit}" + (f", {numerals.change(share)}" if share == share else "")
-        points.append(f'<circle class="g{_class(share)}" cx="{x(row["longitude"]):.1f}" cy="{y(row["latitude"]):.1f}" r="{size:.1f}">'
-                      f"<title>{escape(told)}</title></circle>")
+        told = f"{row['name']}: {numerals.quantity(row['next'])} {unit}" + (f", {numerals.change(share)}" if share == share else
+                                                                           f", {row['mark']}" if row["mark"] else "")
+        at = f'cx="{x(row["longitude"]):.1f}" cy="{y(row["latitude"]):.1f}"'
+        points.append(f'<circle class="g{_class(share)}" {at} r="{size:.1f}">'
+                      f"<title>{escape(numerals.plain(told))}</title></circle>")
     title = f"Map of {shown.height:,} places: size is what is expected, colour is its change"
     svg = (f'<svg xmlns="http://www.w3.org/2000/svg" class="chart map" role="img" aria-labelledby="{identity}-title" '
            f'viewBox="0 0 {WIDE} {tall:.0f}" width="100%"><title id="{identity}-title">{title}</title>'

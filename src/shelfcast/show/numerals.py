@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from shelfcast.errors import shorten
-from shelfcast.names import ALL
 from shelfcast.periods import Frequency
 
 MINUS = "−"
 THIN = " "  # narrow no-break space, between a number and its percent sign
 UNKNOWN = "–"
+JOINERS = "\u200c\u200d"  # they shape letters in Persian and Hindi and command nothing
 NAME_LIMIT = 48  # characters; longer names are cut, the page says so by the three dots
 
 
@@ -134,11 +134,17 @@ def name(value: object, limit: int = NAME_LIMIT) -> str:
     ('aaa...', 'two lines')
     """
     text = str(value)[: 4 * limit]  # never walk through a 10,000-character name
-    clean = "".join(" " if c.isspace() else c for c in text if unicodedata.category(c) not in ("Cc", "Cf") or c.isspace())
+    clean = plain(text)
     return shorten(clean.strip() if len(str(value)) <= 4 * limit else clean + "...", limit) or "(blank)"
 
 
-def series_name(item: object, location: object) -> str:
-    """`item · location`, without a key that is `all`."""
-    parts = [name(key) for key in (item, location) if str(key) != ALL]
-    return " · ".join(parts) if parts else "everything"
+def plain(text: str) -> str:
+    """Any text on one line, without characters that command a reader's program: control, direction, half of a character.
+
+    >>> plain("red\x1b[31m\ttea\u202e")
+    'red[31m tea'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(" " if c.isspace() else c for c in text if c.isspace() or c in JOINERS
+                   or (c not in "\ufffe\uffff" and unicodedata.category(c) not in ("Cc", "Cf", "Cs")))

@@ -7,6 +7,7 @@ its one style sheet and one script) forbids loading anything and running anythin
 import base64
 import hashlib
 import math
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from shelfcast.files import whole_file
-from shelfcast.names import DATE, SALES, quantile_column
+from shelfcast.names import DATE, LOCATION, SALES, quantile_column
 from shelfcast.show import charts, numerals, story
 from shelfcast.show.content import Fan, ReportContent
 from shelfcast.show.map import place_map
@@ -25,6 +26,12 @@ from shelfcast.show.totals import range_levels
 
 METRICS = (("wape", "Error", "percent"), ("bias", "Bias", "signed"), ("mase", "MASE", "number"), ("sql", "SQL", "number"),
            ("coverage", "In range", "percent"))
+KINDS = {"all": "Overall", "class": "By kind of demand", LOCATION: "By place, the largest first"}
+GROUPS = {"all": "everything", "smooth": "smooth: sells nearly always, similar amounts",
+          "erratic": "erratic: sells nearly always, varying amounts",
+          "intermittent": "intermittent: sells now and then, similar amounts",
+          "lumpy": "lumpy: sells now and then, varying amounts", "new": "new: too young to say"}
+MOST_PLACE_ROWS = 20
 
 
 def write_report(path: Path | str, content: ReportContent) -> None:
@@ -36,6 +43,9 @@ def write_report(path: Path | str, content: ReportContent) -> None:
 
 def render(content: ReportContent) -> str:
     """The report as a text."""
+    about = content.about
+    content = replace(content, about=replace(about, title=numerals.plain(about.title), source=numerals.plain(about.source),
+                                             unit=numerals.name(about.unit)))
     style, script = _asset("report.css"), _asset("report.js")
     template = _environment().get_template("report.html.j2")
     return template.render(
@@ -57,8 +67,13 @@ def _asset(name: str) -> str:
 @cache
 def _environment() -> Environment:
     source = files("shelfcast.show").joinpath("templates", "report.html.j2").read_text(encoding="utf-8")
-    return Environment(loader=DictLoader({"report.html.j2": source}), autoescape=True, undefined=StrictUndefined,
+    return Environment(loader=DictLoader({"report.html.j2": source}), autoescape=True, undefined=StrictUndefined, finalize=_harmless,
                        trim_blocks=True, lstrip_blocks=True)
+
+
+def _harmless(value: Any) -> Any:
+    """Texts from the data command nothing: neither the browser (escaped by the template) nor the direction of what follows."""
+    return numerals.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _hash(text: str) -> str:
@@ -107,26 +122,35 @@ def _cards(content: ReportContent) -> dict[str, Any]:
         compared.append({"name": s.name, "change": numerals.change(share), "up": share > 0, "level": abs(share) < story.LITTLE,
                          "units": numerals.quantity(s.units), "note": story.alike_note(s)})
     ours, naive = story.overall(content.accuracy, "wape")
-    return {"range": Markup(charts.range_chart(content.low, content.expected, content.high, marks=marks, identity="range", title=title)),
-            "compared": compared, "ours": ours, "naive": naive}
+    drawn = charts.range_chart(content.low, content.expected, content.high, marks=marks, identity="range", title=title)
+    return {"range": Markup(drawn), "compared": compared, "ours": ours, "naive": naive}
 
 
 def _moves(table: pl.DataFrame, title: str) -> dict[str, Any]:
-    rows = [{"name": r["name"], "next": numerals.quantity(r["next"], 0 if abs(r["next"]) >= 10 else None),
-             "move": ("+" if r["next"] > r["before"] else "") + numerals.quantity(r["next"] - r["before"], 0 if abs(r["next"] - r["before"]) >= 10 else None),
-             "change": numerals.change(r["next"] / r["before"] - 1) if r["before"] > 0 else "new", "up": r["next"] > r["before"]}
-            for r in table.iter_rows(named=True)]
-    return {"title": title, "up": [r for r in rows if r["up"]], "down": [r for r in rows if not r["up"]][::-1]}
+    """What grows, what falls, and what is new or back, as texts."""
+    rows = []
+    for r in table.filter(pl.col("mark").is_null()).iter_rows(named=True):
+        move = r["next"] - r["before"]
+        rows.append({"name": r["name"], "next": _units(r["next"]), "move": ("+" if move > 0 else "") + _units(move), "up": move > 0,
+                     "change": numerals.change(move / r["before"]) if r["before"] > 0 else "from nothing"})
+    others = [{"name": r["name"], "next": _units(r["next"]), "mark": r["mark"]}
+              for r in table.filter(pl.col("mark").is_not_null()).iter_rows(named=True)]
+    return {"title": title, "up": [r for r in rows if r["up"]], "down": [r for r in rows if not r["up"]][::-1], "others": others}
+
+
+def _units(value: float) -> str:
+    return numerals.quantity(value, 0 if abs(value) >= 10 else None)
 
 
 def _map(content: ReportContent) -> dict[str, Any] | None:
     if not content.places.height:
         return None
     drawn = place_map(content.places, unit=content.about.unit)
-    return {"svg": Markup(drawn.svg), "shown": drawn.shown, "outside": drawn.outside, "compared": drawn.compared,
-            "rows": [{"name": r["name"], "next": numerals.quantity(r["next"]), "before": numerals.quantity(r["before"]),
-                      "change": numerals.change(r["next"] / r["before"] - 1) if r["before"] else numerals.UNKNOWN}
-                     for r in content.places.head(20).iter_rows(named=True)]}
+    rows = [{"name": r["name"], "next": numerals.quantity(r["next"]), "alike": numerals.quantity(r["alike"]),
+             "before": numerals.quantity(r["before"]),
+             "change": numerals.change(r["alike"] / r["before"] - 1) if r["before"] else r["mark"] or numerals.UNKNOWN}
+            for r in content.places.head(MOST_PLACE_ROWS).iter_rows(named=True)]
+    return {"svg": Markup(drawn.svg), "shown": drawn.shown, "outside": drawn.outside, "compared": drawn.compared, "rows": rows}
 
 
 def _accuracy(content: ReportContent) -> list[dict[str, Any]]:
@@ -135,21 +159,26 @@ def _accuracy(content: ReportContent) -> list[dict[str, Any]]:
     if not scores.height:
         return []
     most = max((v for v in scores.filter(pl.col("metric") == "wape")["value"] if v is not None and math.isfinite(v)), default=1.0)
-    blocks = []
+    blocks: list[dict[str, Any]] = []
     for (kind,), part in scores.group_by("kind", maintain_order=True):
-        rows = []
+        rows: list[dict[str, Any]] = []
         for (group,), mine in part.group_by("group", maintain_order=True):
             values = {(r["model"], r["metric"]): r["value"] for r in mine.iter_rows(named=True)}
             ours, naive = values.get(("ours", "wape")), values.get(("naive", "wape"))
-            name = numerals.name(group)
+            name = GROUPS.get(group, group) if kind in ("all", "class") else group
             title = f"{name}: error {numerals.percent(ours)} of sales, naive forecast {numerals.percent(naive)}"
-            nan = float("nan")
-            rows.append({"name": name, "series": mine["series"].max(),
-                         "bar": Markup(charts.pair_bar(ours if ours is not None else nan, naive if naive is not None else nan, most=most,
-                                                       identity=f"acc-{len(blocks)}-{len(rows)}", title=title)),
-                         "cells": [_score(values.get((who, metric)), how) for metric, _, how in METRICS for who in ("ours", "naive")]})
-        blocks.append({"kind": kind, "rows": rows})
+            bar = charts.pair_bar(_or_nan(ours), _or_nan(naive), most=most, identity=f"acc-{len(blocks)}-{len(rows)}", title=title)
+            cells = [_score(values.get((who, metric)), how) for metric, _, how in METRICS for who in ("ours", "naive")]
+            rows.append({"name": name, "series": mine["series"].max(), "bar": Markup(bar), "cells": cells})
+        title = KINDS.get(str(kind), str(kind))
+        if kind == LOCATION and content.scored_places > len(rows):
+            title += f": the {len(rows)} largest of {content.scored_places:,}"
+        blocks.append({"title": title, "rows": rows})
     return blocks
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _score(value: float | None, how: str) -> str:

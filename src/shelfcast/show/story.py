@@ -1,6 +1,7 @@
 """From numbers to sentences: what is coming, how sure, where, and what needs attention."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -48,8 +49,9 @@ def alike_note(stretch: Stretch) -> str:
     if stretch.alike:
         return ""
     missing = stretch.of - stretch.series
-    return (f"{missing:,} of {stretch.of:,} series have no record in {stretch.name}; like for like, over the {stretch.series:,} that "
-            f"have, {numerals.quantity(stretch.alike_next)} are expected after {numerals.quantity(stretch.alike_units)}.")
+    after, before = numerals.quantity(stretch.alike_next), numerals.quantity(stretch.alike_units)
+    who = f"{missing:,} of {stretch.of:,} series {'has' if missing == 1 else 'have'} no record of at least half of {stretch.name}"
+    return f"{who}; like for like, over the {stretch.series:,} others, {after} are expected after {before}."
 
 
 def sure(content: ReportContent) -> str:
@@ -64,7 +66,8 @@ def accuracy(content: ReportContent) -> str:
     ours, naive = overall(content.accuracy, "wape")
     if ours is None:
         return ""
-    told = f"Tried on the last {numerals.periods(content.horizon, content.frequency)} of history, it was wrong by {numerals.percent(ours)} of sales"
+    told = (f"Tried on the last {numerals.periods(content.horizon, content.frequency)} of history, it was wrong by "
+            f"{numerals.percent(ours)} of sales")
     if naive is None:
         return f"{told}."
     better = 1 - ours / naive if naive > 0 else float("nan")
@@ -85,16 +88,26 @@ def overall(scores: pl.DataFrame, metric: str) -> tuple[float | None, float | No
 
 def attention(content: ReportContent) -> list[Attention]:
     """What needs a person, most serious first, at most eight."""
-    found = [Attention(row["severity"] or "note", row["sentence"] or row["kind"], "findings")
-             for row in content.findings.iter_rows(named=True) if (row["severity"] or "").lower() in ("error", "warning")]
+    grave = [row for row in content.findings.iter_rows(named=True) if (row["severity"] or "").lower() in ("error", "warning")]
+    grave.sort(key=lambda row: (row["severity"].lower() != "error", -(row["money"] or 0.0)))
+    found = [Attention(row["severity"].lower(), _told(row), "findings") for row in grave]
     gone = int(content.withdrawn["series"].sum() or 0)
     if gone:
-        found.append(Attention("note", f"{gone:,} series are judged withdrawn and have no forecast.", "withdrawn"))
+        found.append(Attention("note", f"{gone:,} series {'is' if gone == 1 else 'are'} judged withdrawn and "
+                                       f"{'has' if gone == 1 else 'have'} no forecast.", "withdrawn"))
     ours, naive = overall(content.accuracy, "wape")
     if ours is not None and naive is not None and ours > naive:
-        found.insert(0, Attention("warning", f"The forecast is less accurate than the naive one ({numerals.percent(ours)} against "
-                                             f"{numerals.percent(naive)} of sales).", "accuracy"))
+        errors = sum(one.severity == "error" for one in found)
+        told = f"{numerals.percent(ours)} against {numerals.percent(naive)} of sales"
+        found.insert(errors, Attention("warning", f"The forecast is less accurate than the naive one ({told}).", "accuracy"))
     for stretch in content.stretches[:1]:
         if not stretch.alike:
             found.append(Attention("note", alike_note(stretch), "total"))
     return found[:8]
+
+
+def _told(row: dict[str, Any]) -> str:
+    """A finding in a sentence, with what is at stake and where it shows first."""
+    sentence = row["sentence"] or row["kind"]
+    money = f"; {numerals.quantity(row['money'])} in money at stake" if row["money"] else ""
+    return f"{sentence}{money}; first: {numerals.name(row['first'], 120)}" if row["first"] else f"{sentence}{money}"
