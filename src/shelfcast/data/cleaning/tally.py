@@ -358,11 +358,9 @@ def _add_up_whole(frame: pl.LazyFrame, shift: int) -> pl.DataFrame:
     """
     both = pl.col(_KEY) * (1 << shift) + pl.col(SALES).cast(pl.Int64)
     packed = np.sort(frame.select(both.alias("both")).collect(engine="streaming")["both"].to_numpy())
-    keys = packed >> shift
+    runs = _Runs(packed >> shift)
     packed &= (1 << shift) - 1
-    begin = _begins(keys)
-    units = np.add.reduceat(packed, begin).astype(np.float64) if len(keys) else np.zeros(0)
-    return pl.DataFrame([pl.Series(_KEY, keys[begin]), pl.Series(SOLD, units)])
+    return pl.DataFrame([pl.Series(_KEY, runs.keys), pl.Series(SOLD, runs.sum(packed).astype(np.float64))])
 
 
 def _add_up_sorted(frame: pl.LazyFrame, *, priced: bool, all_known: bool) -> pl.DataFrame:
@@ -370,26 +368,51 @@ def _add_up_sorted(frame: pl.LazyFrame, *, priced: bool, all_known: bool) -> pl.
     wanted = [_KEY, SALES]
     if priced:
         price = pl.col(PRICE)
-        good = (price > 0) & price.is_finite()
-        money = pl.when(good).then(pl.col(SALES) * price).otherwise(0.0)
-        frame = frame.with_columns(money.alias("money"), pl.when(good).then(pl.col(SALES)).otherwise(0.0).alias("weight"))
-        wanted += ["money"] if all_known else ["money", "weight"]
+        money = pl.col(SALES) * price
+        if not all_known:  # nan marks a line whose price says nothing: one column less to sort than a weight beside it
+            money = pl.when((price > 0) & price.is_finite()).then(money).otherwise(float("nan"))
+        frame = frame.with_columns(money.alias("money"))
+        wanted.append("money")
     lines = frame.select(wanted).collect(engine="streaming").sort(_KEY)
-    keys = lines[_KEY].to_numpy()
-    begin = _begins(keys)
-    if not len(keys):
-        return lines.clear().rename({SALES: SOLD})
-    sums = {name: np.add.reduceat(lines[name].to_numpy(), begin) for name in wanted[1:]}
-    out = [pl.Series(_KEY, keys[begin]), pl.Series(SOLD, sums[SALES])]
+    runs = _Runs(lines[_KEY].to_numpy())
+    units = lines[SALES].to_numpy()
+    sold = runs.sum(units)
+    out = [pl.Series(_KEY, runs.keys), pl.Series(SOLD, sold)]
     if priced:
+        spent, weight = lines["money"].to_numpy(), sold
+        priceless = np.flatnonzero(np.isnan(spent))
+        if len(priceless):
+            spent, weight = spent.copy(), sold.copy()
+            spent[priceless] = 0.0
+            np.subtract.at(weight, runs.of(priceless), units[priceless])
         with np.errstate(divide="ignore", invalid="ignore"):
-            out.append(pl.Series(PRICE, sums["money"] / sums.get("weight", sums[SALES])).fill_nan(None))
+            out.append(pl.Series(PRICE, runs.sum(spent) / weight).fill_nan(None))
     return pl.DataFrame(out)
 
 
-def _begins(keys: np.ndarray) -> np.ndarray:
-    """Where runs of equal keys begin."""
-    return np.flatnonzero(np.concatenate([np.ones(min(1, len(keys)), dtype=bool), keys[1:] != keys[:-1]]))
+class _Runs:
+    """Runs of equal keys in a sorted array, made for runs of mostly one: only what is more than the first is added up."""
+
+    def __init__(self, sorted_keys: np.ndarray) -> None:
+        self._first = np.empty(len(sorted_keys), dtype=bool)
+        self._first[:1] = True
+        np.not_equal(sorted_keys[1:], sorted_keys[:-1], out=self._first[1:])
+        self.keys = sorted_keys[self._first]
+        self._rest = np.flatnonzero(~self._first)
+        self._rest_of = self.of(self._rest)
+
+    def of(self, positions: np.ndarray) -> np.ndarray:
+        """Which run each of these rising positions lies in."""
+        # A position's run is its place less the values before it that opened no run.
+        return positions - np.searchsorted(self._rest, positions, side="right")
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """The sum of each run."""
+        if len(self._rest) > len(self.keys):
+            return np.add.reduceat(values, np.flatnonzero(self._first))
+        out = values[self._first]
+        np.add.at(out, self._rest_of, values[self._rest])
+        return out
 
 
 def _summary(name: str, dtype: pl.DataType, *, plain: bool) -> pl.Expr:
