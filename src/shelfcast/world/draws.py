@@ -115,7 +115,9 @@ def draw_torch(sizes: Sizes, seed: int, *, device: Any = "cpu", dtype: Any = Non
         raise MissingExtraError("A world on torch", "train", "torch") from error
     values = {}
     for name, (law, axes) in DRAWS.items():
-        stream = torch.Generator(device=device).manual_seed((seed << 32 | crc32(name.encode())) & (2**63 - 1))
+        # Mixed, since torch on the CPU takes the low 32 bits of a seed alone.
+        state = np.random.SeedSequence([seed, crc32(name.encode())]).generate_state(1, np.uint64)
+        stream = torch.Generator(device=device).manual_seed(int(state[0]) & (2**63 - 1))
         make = torch.randn if law == NORMAL else torch.rand
         values[name] = make(sizes.shape(axes), generator=stream, device=device, dtype=dtype or torch.float32)
     return Draws(sizes, MappingProxyType(values))
