@@ -146,5 +146,11 @@ def plain(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(" " if c.isspace() else c for c in text if c.isspace() or c in JOINERS
-                   or (c not in "\ufffe\uffff" and unicodedata.category(c) not in ("Cc", "Cf", "Cs")))
+    kept = []
+    for c in text:
+        kind = unicodedata.category(c)
+        if c.isspace() and kind != "Zs":
+            kept.append(" ")
+        elif c in JOINERS or (c not in "\ufffe\uffff" and kind not in ("Cc", "Cf", "Cs")):
+            kept.append(c)
+    return "".join(kept)

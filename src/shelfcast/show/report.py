@@ -67,8 +67,8 @@ def _asset(name: str) -> str:
 @cache
 def _environment() -> Environment:
     source = files("shelfcast.show").joinpath("templates", "report.html.j2").read_text(encoding="utf-8")
-    return Environment(loader=DictLoader({"report.html.j2": source}), autoescape=True, undefined=StrictUndefined, finalize=_harmless,
-                       trim_blocks=True, lstrip_blocks=True)
+    return Environment(loader=DictLoader({"report.html.j2": source}), autoescape=True, undefined=StrictUndefined,
+                       finalize=_harmless, trim_blocks=True, lstrip_blocks=True)
 
 
 def _harmless(value: Any) -> Any:
