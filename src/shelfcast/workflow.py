@@ -186,8 +186,10 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
 
 
 def demo(folder: Path, *, say: Say = silent, progress: Progress | None = None) -> ForecastResult:
-    """Simulate the demo chain into `folder/chain` and run the whole path on it, into `folder/run`."""
+    """Simulate the demo chain into `folder/chain`, spoil its sales as a messy export, and run the whole path on that, into
+    `folder/run`."""
     from shelfcast.world.chain import DEMO, demo_chain
+    from shelfcast.world.dirt import soil, write_soiled
     from shelfcast.world.tables import write_chain
 
     if os.path.exists(folder) and not os.path.isdir(folder):
@@ -196,13 +198,14 @@ def demo(folder: Path, *, say: Say = silent, progress: Progress | None = None) -
     say("Simulating the demo chain ...")
     chain = demo_chain(DEMO)
     write_chain(chain, folder / "chain")
+    write_soiled(soil(chain.sales, seed=DEMO.seed), folder / "chain" / "sales.csv")
     return forecast(demo_settings(folder), say=say, progress=progress)
 
 
 def demo_settings(folder: Path) -> ForecastSettings:
     """The forecast that the demo makes: what a user would ask for on these files."""
     chain = folder / "chain"
-    return ForecastSettings(sales=chain / "sales.parquet", places=chain / "places.csv", static=chain / "items.csv", horizon=28,
+    return ForecastSettings(sales=chain / "sales.csv", places=chain / "places.csv", static=chain / "items.csv", horizon=28,
                             known=("open", "promo", "price", "holiday"), model="boosted", options={"effort": "fast"},
                             run=folder / "run", report=folder / "report.html")
 

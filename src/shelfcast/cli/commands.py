@@ -24,7 +24,7 @@ def demo(options: argparse.Namespace) -> int:
     print(f"""
 Open    {folder / 'report.html'}
 Look at {folder / 'run'}   forecast.parquet, scores.csv, findings.csv, changes.csv, manifest.json
-Next    shelfcast check {folder / 'chain' / 'sales.parquet'}
+Next    shelfcast check {folder / 'chain' / 'sales.csv'}
         shelfcast forecast YOUR_SALES.csv --horizon 28 --out forecast.csv --report report.html
         shelfcast models""")
     return 0
