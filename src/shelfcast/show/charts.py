@@ -58,12 +58,12 @@ def fan_chart(fan: Fan, frequency: Frequency, *, identity: str, unit: str, heigh
     cut = (x[past[-1]] + x[future[0]]) / 2 if past else 0.0
     inner = [_blocks(history, "closed", past, x, tall)]
     inner.append(f'<rect class="ahead" x="{cut:.1f}" y="0" width="{WIDE - cut:.1f}" height="{tall}"/>')
-    if fan.ghost.height:
-        ghost = frequency_numbers(frequency, list(fan.ghost[DATE]))
-        inner.append(f'<path class="ghost" d="{_line([x[n] for n in ghost], _array(fan.ghost, SALES), y)}"/>')
     for i, (low, high) in enumerate(drawn):
         edge = [_array(forecast, quantile_column(q)) for q in (low, high)]
         inner.append(f'<path class="band b{i}" d="{_area([x[n] for n in future], edge[0], edge[1], y)}"/>')
+    if fan.ghost.height:
+        ghost = frequency_numbers(frequency, list(fan.ghost[DATE]))
+        inner.append(f'<path class="ghost" d="{_line([x[n] for n in ghost], _array(fan.ghost, SALES), y)}"/>')
     inner.append(f'<path class="sold" d="{_line([x[n] for n in past], values[0], y)}"/>')
     inner.append(f'<path class="mean" d="{_line([x[n] for n in future], values[1], y)}"/>')
     inner.append(f'<line class="cut" x1="{cut:.1f}" x2="{cut:.1f}" y1="0" y2="{tall}"/>')
