@@ -32,12 +32,13 @@ from shelfcast.data.formats.tables import unreadable
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
-from shelfcast.errors import DataError, SettingsError, masked, printable, shorten, shorten_path
+from shelfcast.errors import DataError, SettingsError, SourceError, masked, printable, shorten, shorten_path
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
 from shelfcast.models.base import Forecaster, require_future
 from shelfcast.models.registry import (
+    check_saved,
     load_model,
     make_model,
     missing_package,
@@ -248,8 +249,14 @@ def _refuse_early(settings: ForecastSettings) -> None:
         if settings.options:
             raise SettingsError(f"The model in {shorten_path(settings.model)!r} is already fitted; the setting "
                                 f"{shorten(next(iter(settings.options)))!r} cannot change it. Leave --set out, or fit again.")
+        if not Path(settings.model).is_dir():
+            raise SourceError(f"There is no folder {shorten_path(settings.model)!r}, so no model. Give the folder that `shelfcast fit "
+                              f"--run` or `shelfcast forecast --run` wrote, or a name: {', '.join(model_names())}.")
+        check_saved(_fitted_folder(settings.model))
     elif settings.model != "auto":
         make_model(settings.model, settings.options)
+    elif settings.options:
+        make_model("boosted", settings.options)  # what auto chooses unless the past is short
 
 
 def _is_among(target: Path, given: str) -> bool:
@@ -340,15 +347,22 @@ def _model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecaster, s
     """The model to run and why."""
     name = settings.model
     if _is_fitted_folder(name):
-        folder = Path(name) / MODEL if (Path(name) / MODEL).is_dir() else Path(name)
+        folder = _fitted_folder(name)
         return load_model(folder, panel=panel), f"fitted before, in {name}"
     why = "asked for"
     if name == "auto":
         name, reason = _auto(panel, settings.horizon)
         why = f"auto: {reason}"
-    asked = {"seed": settings.seed, "horizon": settings.horizon}
     known = setting_names(name)
-    return make_model(name, {**{k: v for k, v in asked.items() if k in known}, **settings.options}), why
+    asked = {k: v for k, v in (("seed", settings.seed), ("horizon", settings.horizon)) if k in known}
+    # The settings given with auto are boosted's; where the profile answers, those that it has, too.
+    options = settings.options if settings.model != "auto" else {k: v for k, v in settings.options.items() if k in known}
+    return make_model(name, {**asked, **options}), why
+
+
+def _fitted_folder(name: str) -> Path:
+    """The model's own folder, when the folder of a run was given."""
+    return Path(name) / MODEL if (Path(name) / MODEL).is_dir() else Path(name)
 
 
 def _auto(panel: SalesPanel, horizon: int) -> tuple[str, str]:
@@ -357,6 +371,8 @@ def _auto(panel: SalesPanel, horizon: int) -> tuple[str, str]:
     past = f"{length:,} {panel.frequency.noun}s of history and {panel.rows.height:,} rows"
     if length < 3 * horizon or panel.rows.height < 300:
         return "profile", f"{past} are too few for boosting at horizon {horizon}"
+    if panel.frequency.unit in "MQY" and length < 1.5 * panel.frequency.season:
+        return "profile", f"{past} show no season twice"
     return "boosted", f"{past} suffice for boosting"
 
 

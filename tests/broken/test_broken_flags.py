@@ -164,7 +164,7 @@ def fitted(folder: Path, name: str = "profile") -> Path:
     return folder / "fitted"
 
 
-@corpus.add(1, r"There is no folder '.*/nowhere', so no saved model")
+@corpus.add(2, r"There is no folder '.*nowhere', so no model")
 def a_model_folder_that_is_not_there(folder: Path) -> list[str]:
     return forecast(sales_csv(folder), "--model", str(folder / "nowhere"))
 

@@ -101,7 +101,7 @@ def test_an_interrupted_run_ends_with_130_and_leaves_nothing(sent: signal.Signal
         process.send_signal(sent)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == code, said
-    assert "Interrupted; nothing was written." in said and "Traceback" not in said
+    assert "Interrupted; what was not finished was not written." in said and "Traceback" not in said
     assert state_of(out) == {}
 
 

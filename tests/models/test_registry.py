@@ -59,7 +59,7 @@ def test_a_setting_that_is_not_there_is_told_the_nearest():
 
 def test_a_setting_of_the_wrong_kind_or_size_is_refused():
     for wrong in (0, "weekly"):
-        with pytest.raises(SettingsError, match="season.* a whole number"):
+        with pytest.raises(SettingsError, match=r"season.* a whole number"):
             make_model("naive", {"season": wrong})
 
 

@@ -185,9 +185,15 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     if summary["backtest"]:
         print("  backtest   on the last window, beside the seasonal naive forecast:")
         for metric, pair in summary["backtest"].items():
+            if pair["model"] != pair["model"]:  # nan: nothing to measure it by, such as a season before the first
+                continue
             rival = f"   naive {pair['rival']:8.4f}" if "rival" in pair else ""
             skill = f"   {abs(pair['skill']):.1%} {'better' if pair['skill'] >= 0 else 'worse'}" if "skill" in pair else ""
-            print(f"             {metric:<18} {pair['model']:8.4f}{rival}{skill}")
+            aim = "   should be 0.8" if metric.startswith("coverage") else ""
+            print(f"             {metric:<18} {pair['model']:8.4f}{rival}{skill}{aim}")
+        if summary["backtest"]["WAPE"]["model"] >= 0.995:
+            print("             The median of nearly every series is nought, so WAPE says little: plan with the mean and the upper "
+                  "quantiles.")
     for what, where in summary["files"].items():
         print(f"  {what:<10} {printable(str(where))}")
 

@@ -13,7 +13,7 @@ import traceback
 import warnings
 from types import FrameType
 
-from shelfcast.cli.parser import UsageError, build, refuse_unknown
+from shelfcast.cli.parser import UsageError, build, refuse_mistyped, refuse_unknown
 from shelfcast.errors import ShelfcastError, masked, printable, shorten
 
 OK, USAGE, BUG, INTERRUPTED = 0, 2, 70, 130
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = build()
     try:
+        refuse_mistyped(parser, sys.argv[1:] if arguments is None else arguments)
         options, unknown = parser.parse_known_args(arguments)
         if options.verb is None:
             parser.print_help()
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return COMMANDS[options.verb](options)
     except KeyboardInterrupt:
-        return _say(INTERRUPTED, "Interrupted; nothing was written.", *told)
+        return _say(INTERRUPTED, "Interrupted; what was not finished was not written.", *told)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

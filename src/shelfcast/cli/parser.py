@@ -45,6 +45,18 @@ def refuse_unknown(parser: argparse.ArgumentParser, verb: str, unknown: list[str
     raise UsageError(f"shelfcast {verb}", f"{shorten(unknown[0])!r} is not known here.{guess}")
 
 
+def refuse_mistyped(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
+    """Refuse the first long flag that the verb does not have, before a flag that it requires is missed."""
+    if not arguments or arguments[0] not in verbs(parser):
+        return
+    known = {f for action in verb_parser(parser, arguments[0])._actions for f in action.option_strings}
+    for one in arguments[1:]:
+        if one == "--":
+            return
+        if one.startswith("--") and one.partition("=")[0] not in known:
+            refuse_unknown(parser, arguments[0], [one])
+
+
 def verb_parser(parser: argparse.ArgumentParser, verb: str) -> argparse.ArgumentParser:
     """The parser of one verb."""
     return verbs(parser)[verb]

@@ -228,6 +228,11 @@ def _refuse_other_sales(traits: Traits, learned: Mapping[str, Any], panel: Sales
                             f"sales do not have. Give it as then, or fit the model again without it.")
 
 
+def check_saved(folder: Path | str) -> None:
+    """Refuse a folder whose label says that it is no saved model of this version; quick, since nothing else is read."""
+    _read_label(Path(folder))
+
+
 def _read_label(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise WeightsError(f"There is no folder {str(folder)!r}, so no saved model.")
