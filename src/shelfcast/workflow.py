@@ -250,8 +250,8 @@ def _refuse_early(settings: ForecastSettings) -> None:
             raise SettingsError(f"The model in {shorten_path(settings.model)!r} is already fitted; the setting "
                                 f"{shorten(next(iter(settings.options)))!r} cannot change it. Leave --set out, or fit again.")
         if not Path(settings.model).is_dir():
-            raise SourceError(f"There is no folder {shorten_path(settings.model)!r}, so no model. Give the folder that `shelfcast fit "
-                              f"--run` or `shelfcast forecast --run` wrote, or a name: {', '.join(model_names())}.")
+            raise SourceError(f"There is no folder {shorten_path(settings.model)!r}, so no model. Give the folder that `shelfcast "
+                              f"fit --run` or `shelfcast forecast --run` wrote, or a name: {', '.join(model_names())}.")
         check_saved(_fitted_folder(settings.model))
     elif settings.model != "auto":
         make_model(settings.model, settings.options)
