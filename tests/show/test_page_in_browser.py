@@ -19,7 +19,8 @@ CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-brows
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which is not installed")
 
 # A page around the report, as wide as a phone. It tells what it finds inside in its own text, for --dump-dom.
-FRAME = """<!doctype html><body><iframe id="f" src="report.html" style="width:390px;height:800px;border:0"></iframe><pre id="out"></pre>
+FRAME = """<!doctype html>
+<iframe id="f" src="report.html" style="width:390px;height:800px;border:0"></iframe><pre id="out"></pre>
 <script>
 const frame = document.getElementById("f");
 frame.onload = () => {
@@ -54,7 +55,8 @@ def look(folder: Path, page: str, *, frame: str = FRAME) -> tuple[dict, str]:
 
 def test_the_script_runs_quietly_and_nothing_sticks_out_of_a_phone(tmp_path):
     items = pl.DataFrame({"item": ["tea", "rye"], "name": ["W" * 200, "Rye bread " * 20]})
-    panel = replace(make_panel(places=PLACES, extra={"sales": pl.col("sales") * 1e9, "price": pl.lit(2.0)}, past=["price"]), items=items)
+    extra = {"sales": pl.col("sales") * 1e9, "price": pl.lit(2.0)}
+    panel = replace(make_panel(places=PLACES, extra=extra, past=["price"]), items=items)
     about = replace(ABOUT, title="T" * 200, source="folder/" * 60 + "sales.csv", manifest=(("fingerprint", "f" * 128),))
     content = gather(panel, make_forecast(panel, 28), about, findings=FINDINGS, accuracy=ACCURACY, withdrawn=WITHDRAWN)
     told, console = look(tmp_path, render(content))
@@ -70,6 +72,7 @@ def test_the_script_runs_quietly_and_nothing_sticks_out_of_a_phone(tmp_path):
 def test_the_browser_refuses_what_the_policy_does_not_know(tmp_path):
     page = render(gather(make_panel(), make_forecast(make_panel()), ABOUT))
     bad = page.replace("<main>", "<main><script>document.body.dataset.bad = 1</script><img src='http://localhost:9/x.png'>")
-    told, console = look(tmp_path, bad, frame=FRAME.replace("told.styled =", "told.bad = page.body.dataset.bad || 'no';\n  told.styled ="))
+    asks = FRAME.replace("told.styled =", "told.bad = page.body.dataset.bad || 'no';\n  told.styled =")
+    told, console = look(tmp_path, bad, frame=asks)
     assert told["bad"] == "no"
     assert "Content Security Policy" in console

@@ -98,7 +98,8 @@ def test_money_at_stake_and_prices_are_told_and_errors_come_first():
     expected = 2 * make_forecast(make_panel()).mean.sum()
     assert f"{expected:,.0f}" in text
     needs = [t for tag, _, t in page.texts if tag == "a" and "rows are" in t]
-    assert needs == ["11,312 rows are missing; first: row 3, item tea", "4 rows are late; 1,234,567 in money at stake; first: row 7"]
+    assert needs == ["11,312 rows are missing; first: row 3, item tea",
+                     "4 rows are late; 1,234,567 in money at stake; first: row 7"]
 
 
 def test_withdrawn_series_are_counted_with_their_reasons():
@@ -119,7 +120,8 @@ def test_items_and_places_show_their_names_beside_their_keys():
 def test_names_that_hold_markup_or_commands_are_harmless():
     items = pl.DataFrame({"item": NASTY, "name": list(reversed(NASTY))})
     panel = replace(make_panel(items=NASTY, locations=["north"], places=PLACES), items=items)
-    about = replace(ABOUT, title=NASTY[0], source=NASTY[4] + NASTY[3], unit=NASTY[7], why=NASTY[8], manifest=((NASTY[0], NASTY[1]),))
+    about = replace(ABOUT, title=NASTY[0], source=NASTY[4] + NASTY[3], unit=NASTY[7], why=NASTY[8],
+                    manifest=((NASTY[0], NASTY[1]),))
     findings = FINDINGS.with_columns(pl.lit(NASTY[0]).alias("sentence"), pl.lit(NASTY[4]).alias("first"))
     text = render(gather(panel, make_forecast(panel), about, findings=findings))
     assert text.count("<script>") == text.count("</script>") == 1

@@ -9,7 +9,7 @@ from shelfcast.errors import shorten
 from shelfcast.periods import Frequency
 
 MINUS = "−"
-THIN = " "  # narrow no-break space, between a number and its percent sign
+THIN = "\u202f"  # narrow no-break space, between a number and its percent sign
 UNKNOWN = "–"
 JOINERS = "\u200c\u200d"  # they shape letters in Persian and Hindi and command nothing
 NAME_LIMIT = 48  # characters; longer names are cut, the page says so by the three dots
