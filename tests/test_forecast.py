@@ -65,6 +65,14 @@ def test_some_series_can_be_taken(which):
     assert small().select(which).series["item"].to_list() == ["item 1"]
 
 
+@pytest.mark.parametrize("which", [[1, 0], [0, 0], [-1], [2]])
+def test_series_are_selected_by_rising_positions_that_a_forecast_has(which):
+    with pytest.raises(SettingsError, match="from 0 to 1"):
+        small().select(which)
+    with pytest.raises(DataError, match="No series is left"):
+        small().select([])
+
+
 def test_crossing_quantiles_are_refused_with_the_first_place():
     good = small()
     bad = good.quantiles.copy()
@@ -136,6 +144,21 @@ def test_a_forecast_says_what_it_is_in_one_line():
 def test_pandas_people_get_a_pandas_frame():
     pytest.importorskip("pandas")
     assert list(small().to_pandas().columns) == small().to_frame().columns
+
+
+def test_nixtla_people_get_a_row_for_each_id_and_period():
+    table = small(levels=(0.1, 0.975)).to_nixtla()
+    assert table.columns == ["unique_id", "ds", "mean", "q0.1", "q0.975"]
+    assert table.row(0)[:2] == ("item 0/7", date(2024, 3, 5)) and table.height == 6
+
+
+def test_autogluon_people_get_quantiles_named_by_their_level():
+    pytest.importorskip("pandas")
+    forecast = small(levels=(0.1, 0.5, 0.975))
+    table = forecast.to_autogluon()
+    assert list(table.columns) == ["item_id", "timestamp", "mean", "0.1", "0.5", "0.975"]
+    assert str(table["timestamp"].dtype) == "datetime64[ns]" and table["item_id"].iloc[-1] == "item 1/7"
+    np.testing.assert_array_equal(table["0.975"], forecast.at(0.975).reshape(-1))
 
 
 def test_each_level_has_its_column():

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from shelfcast.errors import DataError, SettingsError, SourceError, shorten
+from shelfcast.errors import DataError, MissingExtraError, SettingsError, SourceError, shorten
 from shelfcast.files import whole_file
 from shelfcast.names import DATE, ITEM, KEYS, LOCATION, quantile_column
 from shelfcast.periods import Frequency, infer_frequency
@@ -95,10 +95,16 @@ class Forecast:
                             f"Forecast again with --levels that include {level:g}.")
 
     def select(self, which: np.ndarray | Sequence[int] | slice) -> Self:
-        """A forecast of some series: a slice, positions, or a boolean array."""
-        if not isinstance(which, slice):
-            which = np.asarray(which)
-            which = np.flatnonzero(which) if which.dtype == bool else which
+        """A forecast of some series: a slice, or rising positions in the series table (also a boolean array)."""
+        if isinstance(which, slice):
+            which = np.arange(*which.indices(len(self)))
+        which = np.asarray(which)
+        if which.dtype == bool:
+            which = np.flatnonzero(which)
+        if not len(which):
+            raise DataError("No series is left after selecting.")
+        if np.any(np.diff(which) <= 0) or which[0] < 0 or which[-1] >= len(self):
+            raise SettingsError(f"Series are selected by rising positions from 0 to {len(self) - 1:,}, each once.")
         return type(self)(self.series[which], self.frequency, self.cutoff, self.levels, self.quantiles[which], self.mean[which])
 
     def to_frame(self) -> pl.DataFrame:
@@ -109,9 +115,24 @@ class Forecast:
         values = [pl.Series(quantile_column(q), self.quantiles[:, :, i].reshape(-1)) for i, q in enumerate(self.levels)]
         return keys.with_columns(dates.alias(DATE), pl.Series(MEAN, self.mean.reshape(-1)), *values)
 
+    def to_nixtla(self) -> pl.DataFrame:
+        """As Nixtla's libraries write forecasts: `unique_id` (item/location), `ds`, then the mean and the quantiles.
+
+        The columns keep our names, `mean` and `q0.1`: Nixtla's `lo-80` says how wide an interval is, which needs two levels that
+        are symmetric, and ours need not be. `utilsforecast` scores them by name: `quantile_loss(table, {"mean": "q0.1"}, q=0.1)`.
+        """
+        joined = pl.concat_str(pl.col(ITEM).cast(pl.String), pl.lit("/"), pl.col(LOCATION).cast(pl.String))
+        return self.to_frame().select(joined.alias("unique_id"), pl.col(DATE).alias("ds"), pl.exclude(*KEYS, DATE))
+
+    def to_autogluon(self) -> Any:
+        """As AutoGluon predicts: a pandas frame with `item_id` (item/location), `timestamp`, `mean` and quantiles named `0.1`."""
+        names = {quantile_column(q): quantile_column(q)[1:] for q in self.levels}
+        table = self.to_nixtla().rename({"unique_id": "item_id", "ds": "timestamp", **names})
+        return _pandas(table.with_columns(pl.col("timestamp").cast(pl.Datetime("ns"))))
+
     def to_pandas(self) -> Any:
         """`to_frame()` as a pandas frame."""
-        return self.to_frame().to_pandas()
+        return _pandas(self.to_frame())
 
     def save(self, path: Path | str) -> None:
         """Write the table as `.parquet` or `.csv`; whole or not at all."""
@@ -196,3 +217,10 @@ def _is_level(text: str) -> bool:
         return 0 < float(text) < 1
     except ValueError:
         return False
+
+
+def _pandas(table: pl.DataFrame) -> Any:
+    try:
+        return table.to_pandas()
+    except ImportError as error:
+        raise MissingExtraError("Converting to pandas", "pandas", "pandas and pyarrow") from error
