@@ -91,6 +91,13 @@ def test_the_page_lists_what_is_back_apart_from_what_grows():
     assert "Places that grow most" in page
 
 
+def test_a_shop_that_is_back_is_not_chosen_for_growing():
+    panel = shops({"a": ALWAYS, "b": ALWAYS, "rebuilt": [i for i in ALWAYS if i not in SHUT]})
+    chosen = gather(panel, make_forecast(panel, HORIZON), ABOUT, most_series=6).chosen
+    assert {fan.name for fan in chosen} == {"a", "b", "rebuilt"}
+    assert "grows most" not in {fan.why for fan in chosen if fan.name == "rebuilt"}
+
+
 def test_labels_are_keys_with_the_names_that_attributes_give():
     panel = replace(make_panel(items=[1, 2]), items=pl.DataFrame({"item": [1, 2], "description": ["Rye bread", " "]}))
     assert key_labels(panel, "item", panel.series["item"].unique().sort()) == ["1 Rye bread", "2"]

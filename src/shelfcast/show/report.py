@@ -31,7 +31,7 @@ GROUPS = {"all": "everything", "smooth": "smooth: sells nearly always, similar a
           "erratic": "erratic: sells nearly always, varying amounts",
           "intermittent": "intermittent: sells now and then, similar amounts",
           "lumpy": "lumpy: sells now and then, varying amounts", "new": "new: too young to say"}
-MOST_PLACE_ROWS = 20
+MOST_PLACE_ROWS = 300  # of the table beside the map, which draws more; each point of it says its numbers, too
 
 
 def write_report(path: Path | str, content: ReportContent) -> None:
