@@ -198,12 +198,12 @@ def _week(s: ChainSettings, x: Draws, category_of: Array, item_of: Array) -> Arr
 
 
 def _packs(s: ChainSettings, x: Draws, item_level: Array, lump: Array) -> Array:
-    """Units in a case: drawn, but the next smaller case that a middling shop sells within about a week, and whole lumps."""
+    """Units in a case: as drawn, or the next smaller case that a middling shop sells within about a week; whole lumps."""
     some = x["item_pack"]
     xp = namespace(some)
     packs = like(s.stocking.packs, some)
     drawn = packs[whole(xp.floor(some * len(s.stocking.packs)))]
-    week = xp.floor(7.0 * xp.exp(item_level)) + 1.0
+    week = xp.floor(7.0 * xp.exp(item_level) / lump) + 1.0
     least = float(min(s.stocking.packs))
     fits = xp.clip(xp.amax(packs[None, :] * number(packs[None, :] <= week[:, None], some), 1), least, None)
     return xp.minimum(drawn, fits) * lump
