@@ -281,7 +281,7 @@ def test_the_shapes_of_other_libraries():
 
 def test_a_panel_says_what_it_is_in_one_line():
     assert repr(small(known=["promo"])) == (
-        "SalesPanel: 2 series (2 items x 1 locations), daily, 2024-01-01 to 2024-01-04, 6 rows; covariates: promo (known)")
+        "SalesPanel: 2 series (2 items x 1 location), daily, 2024-01-01 to 2024-01-04, 6 rows; covariates: promo (known)")
 
 
 def test_given_says_which_future_rows_exist_be_their_value_null_or_not():

@@ -218,8 +218,10 @@ class SalesPanel:
     def __repr__(self) -> str:
         start, end = self.frequency.date(int(self.series["start"].min())), self.frequency.date(self.cutoff)  # type: ignore[arg-type]
         names = ", ".join(f"{n} ({k})" for n, k in self.covariates.items()) or "none"
-        return (f"SalesPanel: {len(self):,} series ({self.series[ITEM].n_unique():,} items x {self.series[LOCATION].n_unique():,} "
-                f"locations), {self.frequency.word}, {start} to {end}, {self.rows.height:,} rows; covariates: {names}")
+        items, places = self.series[ITEM].n_unique(), self.series[LOCATION].n_unique()
+        return (f"SalesPanel: {len(self):,} series ({items:,} item{'s' * (items != 1)} x {places:,} "
+                f"location{'s' * (places != 1)}), {self.frequency.word}, {start} to {end}, {self.rows.height:,} row{'s' * (self.rows.height != 1)}; "
+                f"covariates: {names}")
 
     @property
     def categories(self) -> Mapping[str, list[str]]:

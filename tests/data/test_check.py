@@ -287,9 +287,35 @@ def test_money_at_stake_is_told_where_there_are_prices():
 
 def test_the_text_has_a_line_each_and_ends_with_what_to_do_next():
     text = check_sales(made({DATE: with_value(DAYS, 7, day(6)), SALES: with_value(PLAIN, 7, 99.0)})).to_text()
-    assert text.splitlines()[0].startswith("hand.csv   60 rows · 1 items · 1 locations · daily, 2024-01-01 to 2024-02-29")
+    assert text.splitlines()[0].startswith("hand.csv   60 rows · 1 item · 1 location · daily, 2024-01-01 to 2024-02-29")
     assert "  ERROR   1 row repeats an item, location and date" in text
     assert text.splitlines()[-1].startswith("Next: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "headline"),
+    [
+        ("constant_covariates", "1 covariate never changes"),
+        ("results_declared_known", "1 known covariate has the name of a result, not of a plan"),
+        ("sudden_zeros", "1 silence of regular sellers looks like empty shelves"),
+        ("null_covariates", "1 value of known covariates is empty in rows that are there"),
+        ("duplicate_series", "1 series is an exact copy of another one"),
+    ],
+)
+def test_one_thing_is_told_in_the_singular(name, headline):
+    assert check_sales(CASES[name][0](), horizon=5).named(name).headline == headline
+
+
+def test_odds_are_told_in_words_for_a_planner():
+    (place,) = check_sales(CASES["sudden_zeros"][0]()).named("sudden_zeros").places
+    assert place.value == "10 days, by chance less than 1 in a million"
+
+
+def test_a_cancelled_line_is_not_counted_as_a_return_too():
+    sales, flags = with_value(with_value(PLAIN, 2, -4.0), 5, -3.0), with_value([False] * 60, 2, True)
+    source = made({"cancelled": flags, SALES: sales, "price": [2.5] * 60}, shape="transactions")
+    findings = check_sales(source)
+    assert [(findings.named(n).count, findings.named(n).money) for n in ("cancelled_lines", "returns")] == [(1, 10.0), (1, 7.5)]
 
 
 def test_findings_are_plain_values_for_json_and_a_table():

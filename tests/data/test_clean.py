@@ -94,6 +94,13 @@ def test_a_sale_cancelled_a_year_later_was_wanted():
     assert sales_of(cleaned.panel)[0] == ("a", day(0), 4.0)
 
 
+def test_cancellations_of_nothing_are_returns_though_no_other_line_is_negative():
+    rows = [("a", day(0), 5, False), ("a", day(1), -2, True), ("a", day(1), 3, False)]
+    cleaned = clean_sales(lines(rows, columns=(ITEM, DATE, SALES, "cancelled")))
+    assert sales_of(cleaned.panel) == [("a", day(0), 5.0), ("a", day(1), 3.0)]
+    assert changed(cleaned, "returns") == [(1, 2.0)]
+
+
 def test_returns_are_set_apart_or_netted():
     rows = [("a", day(0), 5), ("a", day(0), -2), ("a", day(1), -3)]
     apart, net = (clean_sales(lines(rows), settings=CleanSettings(returns=how)) for how in ("apart", "net"))
@@ -271,7 +278,7 @@ def test_nothing_usable_is_an_error_that_says_what_is_wrong_most_often():
     frame = pl.DataFrame({DATE: [None, None], text_of(DATE): ["x", "y"], SALES: [1.0, 2.0]}, schema_overrides={DATE: pl.Date})
     with pytest.raises(DataError, match="2 lines with unparsable dates"):
         clean_sales(SalesLines(frame.lazy(), "hand.csv"))
-    with pytest.raises(DataError, match="No row of hand.csv lies within history"):
+    with pytest.raises(DataError, match=r"No row of hand\.csv lies within history"):
         clean_sales(SalesLines(frame.head(0).lazy(), "hand.csv"))
 
 

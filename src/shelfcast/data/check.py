@@ -100,8 +100,10 @@ def _summary(view: View) -> str:
     if panel is None:
         return f"{rows:,} rows"
     start, end = panel.frequency.date(view.first_period), panel.frequency.date(panel.cutoff)
-    counted = f"{panel.rows.height if rows is None else rows:,} rows"
+    height = panel.rows.height if rows is None else rows
+    counted = f"{height:,} row{'s' * (height != 1)}"
     items, places = panel.series[ITEM].n_unique(), panel.series[LOCATION].n_unique()
     return (
-        f"{counted} · {items:,} items · {places:,} locations · {panel.frequency.word}, {shorten(start, 19)} to {shorten(end, 19)}"
+        f"{counted} · {items:,} item{'s' * (items != 1)} · {places:,} location{'s' * (places != 1)} · "
+        f"{panel.frequency.word}, {shorten(start, 19)} to {shorten(end, 19)}"
     )

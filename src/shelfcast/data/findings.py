@@ -25,6 +25,10 @@ _SINGULAR: Final = {
     "stand": "stands",
     "sell": "sells",
     "cancel": "cancels",
+    "change": "changes",
+    "equal": "equals",
+    "would": "would",
+    "were": "was",
 }
 _INDENT: Final = 10
 _WIDTH: Final = 78  # of a finding's sentence before its place, so that both fit on a wide terminal
@@ -91,9 +95,13 @@ class Finding:
         """Count and sentence: `412 rows repeat an item, location and date`."""
         if self.count != 1:
             return f"{self.count:,} {self.says}"
-        noun, verb, *rest = self.says.split(" ")
-        one = noun if noun == "series" else noun.removesuffix("s")
-        return " ".join(["1", one, _SINGULAR.get(verb, verb), *rest])
+        words = self.says.split(" ")
+        noun = next((i for i, word in enumerate(words) if word.endswith("s")), 0)  # `known covariates have`
+        verb = next((i for i, word in enumerate(words) if i > noun and word in _SINGULAR), 0)
+        if words[noun] != "series":
+            words[noun] = words[noun].removesuffix("s")
+        words[verb] = _SINGULAR.get(words[verb], words[verb])
+        return " ".join(["1", *words])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -237,7 +245,7 @@ class FindingKind:
 
 
 _REGISTRY: dict[str, FindingKind] = {}
-KINDS: Final[Mapping[str, FindingKind]] = _REGISTRY  # filled by the files check_*.py
+KINDS: Final[Mapping[str, FindingKind]] = _REGISTRY  # filled by the files of checks/
 Look = TypeVar("Look", bound=Callable[[Any], Found | None])
 
 

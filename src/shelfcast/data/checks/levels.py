@@ -240,7 +240,7 @@ def sudden_zeros(view: View) -> Found | None:
         return None
     lost = silent[which] * (selling.units / np.maximum(spans, 1))[selling.series[which]]
     order = np.argsort(expected[rare], kind="stable")[:SHOWN]
-    words = [f"{silent[which[i]]} {view.panel.frequency.noun}s, chance {expected[rare][i]:.0e}" for i in order]
+    words = [f"{silent[which[i]]} {view.panel.frequency.noun}s, {_odds(float(expected[rare][i]))}" for i in order]
     before = selling.period[which[order] - 1] + 1
     return Found(
         len(which),
@@ -248,6 +248,17 @@ def sudden_zeros(view: View) -> Found | None:
         view.at_periods(selling.series[which[order]], before, words),
         view.money(selling.series[which], lost),
     )
+
+
+def _odds(expected: float) -> str:
+    """How often chance alone does this in one series, in words.
+
+    >>> _odds(4e-58), _odds(0.00037)
+    ('by chance less than 1 in a million', 'by chance 1 in 3,000')
+    """
+    if expected < 1e-6:
+        return "by chance less than 1 in a million"
+    return f"by chance 1 in {float(f'{1 / expected:.0e}'):,.0f}"
 
 
 @kind(

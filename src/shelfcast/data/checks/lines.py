@@ -10,6 +10,7 @@ from shelfcast.data.checks.view import View
 from shelfcast.data.cleaning.flaws import EARLIEST, HUGE, LATEST
 from shelfcast.data.cleaning.tally import LEAST, LINES, MOST, frequency_of
 from shelfcast.data.findings import Found, Severity, kind
+from shelfcast.data.lines import CANCELLED
 from shelfcast.names import AVAILABLE, DATE, PRICE, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SERIES
 
@@ -182,7 +183,7 @@ for _words in _FLAWS:
     does="returns are set aside and logged; a recorded period below zero becomes zero",
 )
 def returns(view: View) -> Found | None:
-    """Negative lines; many of them in a recorded series mean that the column is not sales."""
+    """Negative lines that cancel nothing; many of them in a recorded series mean that the column is not sales."""
     survey = view.survey
     if survey is None or not survey.flaws.get("negative_units"):
         return None
@@ -194,6 +195,7 @@ def returns(view: View) -> Found | None:
         view.first_lines["negative_units"],
         survey.money.get("negative_units") or None,
         severity="WARNING" if many else None,
+        says="rows have negative units and cancel nothing" if CANCELLED in survey.schema else None,
     )
 
 

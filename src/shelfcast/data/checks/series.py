@@ -221,7 +221,7 @@ def constant_series(view: View) -> Found | None:
     "duplicate_series",
     "WARNING",
     looks_at="series",
-    says="series are exact copies of another one",
+    says="series are an exact copy of another one",
     unit="series",
     why="Two items or places with the same sales in every period are one of them, counted twice.",
     does="nothing; remove the copies if they are a mistake",

@@ -67,6 +67,7 @@ def line_flaws(schema: Mapping[str, pl.DataType], *, today: date) -> dict[str, p
         flaws["broken_hours"] = pl.col(DATE).dt.truncate("1h") != pl.col(DATE)
     if CANCELLED in schema:
         flaws["cancelled_lines"] = pl.col(CANCELLED)
+        flaws["negative_units"] &= ~pl.col(CANCELLED).fill_null(False)  # or units and money would be counted twice
     if PRICE in schema:
         price = pl.col(PRICE)
         flaws["zero_prices"] = price == 0

@@ -331,11 +331,12 @@ def _add_up(
     unknown = bool(seen & {"missing_sales", *hidden})
     sales = pl.col(SALES)
     shift = int(survey.most).bit_length()
-    if not (series or "negative_units" in seen or set(kinds) - {PRICE}) and survey.rows <= _AT_ONCE:
+    returned = bool(seen & {"negative_units", "cancelled_lines"})
+    if not (series or returned or set(kinds) - {PRICE}) and survey.rows <= _AT_ONCE:
         if not kinds and "fractional_units" not in seen and space.size << shift < 1 << 62:
             return _add_up_whole(frame, shift)
         return _add_up_sorted(frame, priced=PRICE in kinds, all_known=not seen & _BAD_PRICES)
-    if "negative_units" in seen:
+    if returned:
         totals = [pl.when(sales >= 0).then(sales).sum().alias(SOLD), pl.when(sales < 0).then(sales).sum().alias(RETURNED)]
     else:
         totals = [sales.sum().alias(SOLD)]
