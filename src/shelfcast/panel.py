@@ -219,9 +219,9 @@ class SalesPanel:
         start, end = self.frequency.date(int(self.series["start"].min())), self.frequency.date(self.cutoff)  # type: ignore[arg-type]
         names = ", ".join(f"{n} ({k})" for n, k in self.covariates.items()) or "none"
         items, places = self.series[ITEM].n_unique(), self.series[LOCATION].n_unique()
+        rows = self.rows.height
         return (f"SalesPanel: {len(self):,} series ({items:,} item{'s' * (items != 1)} x {places:,} "
-                f"location{'s' * (places != 1)}), {self.frequency.word}, {start} to {end}, {self.rows.height:,} row{'s' * (self.rows.height != 1)}; "
-                f"covariates: {names}")
+                f"location{'s' * (places != 1)}), {self.frequency.word}, {start} to {end}, {rows:,} row{'s' * (rows != 1)}; covariates: {names}")
 
     @property
     def categories(self) -> Mapping[str, list[str]]:
