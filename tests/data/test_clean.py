@@ -109,6 +109,36 @@ def test_returns_are_set_apart_or_netted():
     assert changed(apart, "returns") == [(2, 5.0)]
 
 
+def test_series_that_begin_in_the_month_left_out_are_named():
+    rows = [("a", day(i), 1.0) for i in range(75)] + [("c", day(74), 2), ("b", day(73), 4), ("b", day(74), 4)]
+    cleaned = clean_sales(lines(rows, freq=Frequency("M")))
+    assert cleaned.panel.series[ITEM].to_list() == ["a"] and cleaned.panel.frequency.date(cleaned.panel.cutoff) == date(2024, 2, 1)
+    told = cleaned.changes.filter(pl.col("rule") == "partial").rows(named=True)
+    assert [(c["series"], c["rows"], c["units"]) for c in told] == [(3, 3, -25.0), (2, 2, 0.0)]
+    assert "item b at location all; item c at location all" in told[1]["what"]
+
+
+@pytest.mark.parametrize("shape", ["series", "transactions"])
+def test_hours_of_recorded_days_are_refused(shape):
+    daily = lines([("a", day(i), 1 + i % 5) for i in range(30)], shape=shape, freq=Frequency("h"))
+    with pytest.raises(DataError, match=r"Hourly sales .* is daily: its dates, 2024-01-01 to 2024-01-30, .* Write --freq D"):
+        clean_sales(daily)
+
+
+def test_days_of_recorded_weeks_are_refused_and_months_of_recorded_days_are_not():
+    weekly = lines([("a", day(7 * i), 1) for i in range(30)], shape="series", freq=Frequency("D"))
+    with pytest.raises(DataError, match=r"Daily sales .* is weekly: .* Write --freq W-MON, or a longer period"):
+        clean_sales(weekly)
+    daily = lines([("a", day(i), 1) for i in range(60)], shape="series", freq=Frequency("M"))
+    assert sales_of(clean_sales(daily).panel) == [("a", date(2024, 1, 1), 31.0), ("a", date(2024, 2, 1), 29.0)]
+
+
+def test_hours_are_given_where_lines_have_times():
+    rows = [("a", datetime(2024, 1, 1 + i // 10, 9 + i % 10, 30), 1) for i in range(60)]
+    for shape in ("transactions", "series"):
+        assert clean_sales(lines(rows, shape=shape, freq=Frequency("h"))).panel.frequency == Frequency("h")
+
+
 def test_a_recorded_period_below_zero_becomes_zero():
     cleaned = clean_sales(lines([("a", day(0), 5), ("a", day(1), -2)], shape="series"))
     assert sales_of(cleaned.panel) == [("a", day(0), 5.0), ("a", day(1), 0.0)]

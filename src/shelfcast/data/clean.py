@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final, Literal
 
+import numpy as np
 import polars as pl
 
 from shelfcast.data.cleaning.cancellations import match_cancelled
@@ -32,7 +33,8 @@ from shelfcast.data.cleaning.rules import (
     set_returns_apart,
     whole_span,
 )
-from shelfcast.data.cleaning.tally import LINES, NAME, RAW, Tally, canonical, forget, tally
+from shelfcast.data.cleaning.tally import LINES, NAME, RAW, WHEN, Tally, canonical, forget, shorter_than_recorded, tally
+from shelfcast.data.findings import SHOWN
 from shelfcast.data.lines import ROW, SalesLines
 from shelfcast.data.split import cut, lines_until
 from shelfcast.errors import DataError, SettingsError, shorten
@@ -124,12 +126,14 @@ def clean_sales(
     Raises
     ------
     DataError
-        If no line is usable, or a rule that is set to `error` finds something.
+        If no line is usable, a rule that is set to `error` finds something, or periods were asked for that are shorter than
+        the recorded ones.
     """
     if isinstance(source, SalesPanel):
         return _clean_panel(source if cutoff is None else cut(source, cutoff), settings)
     with stage(progress, "cleaning", 3) as bar:
         settled = settle(source, settings=settings, cutoff=cutoff)
+        _refuse_finer(source, settled.tally)
         bar.advance()
         forget(source)
         flaws = settled.tally.survey.flaws
@@ -137,6 +141,18 @@ def clean_sales(
         bar.advance(2)
     count = sum(flaws.get(f, 0) for f in REJECTING)
     return Cleaned(settled.panel, changes_table(told + settled.changes), rejected, count)
+
+
+def _refuse_finer(lines: SalesLines, found: Tally) -> None:
+    """What was sold in each hour of a recorded day is not known, and hours without a row would pass for hours without a sale."""
+    recorded = shorter_than_recorded(lines, found.survey)
+    if recorded is not None and lines.freq is not None:
+        days = found.survey.days[WHEN]
+        raise DataError(
+            f"{lines.freq.word.capitalize()} sales were asked for, and {shorten(lines.source)} is {recorded.word}: its dates, "
+            f"{shorten(days[0], 19)} to {shorten(days[-1], 19)}, name no {lines.freq.noun} within a {recorded.noun}. "
+            f"Write --freq {recorded}, or a longer period, or leave --freq out."
+        )
 
 
 @dataclass(frozen=True)
@@ -257,9 +273,11 @@ def _build(
     changes = []
     summed = lines.shape == "transactions" or frequency != found.frequency
     span = whole_span(found.survey.days, frequency, cutoff, summed=summed and settings.partial)
+    apart: list[pl.Series] = []
     for partial, end, word in ((span.partial_first, span.first, "first"), (span.partial_last, span.last, "last")):
         if partial:
             left = rows.filter(pl.col(PERIOD) < end if word == "first" else (pl.col(PERIOD) > end) & pl.col(SALES).is_not_null())
+            apart.append(left[SERIES])
             when = frequency.date(end - 1 if word == "first" else end + 1)
             changes.append(
                 Change(
@@ -274,7 +292,8 @@ def _build(
         rows = rows.filter(pl.col(PERIOD) >= span.first)
     kinds: dict[str, Kind] = dict(found.kinds)
     rows = hide_future(rows, span.last, kinds)
-    rows, series = _recode(rows, found.series, span.last)
+    rows, series, begun = _recode(rows, found.series, span.last)
+    changes += _nowhere_else(apart, begun, found.series, frequency)
     if settings.outliers == "cap":
         rows, more = cap_outliers(rows, upper_limits(rows, series.height))
         changes += more
@@ -307,8 +326,35 @@ def _build(
     return panel, span, changes
 
 
-def _recode(rows: pl.DataFrame, series: pl.DataFrame, cutoff: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The series that have begun by the cutoff, with their start, and their rows under new codes."""
+def _nowhere_else(apart: list[pl.Series], begun: pl.Series, series: pl.DataFrame, frequency: Frequency) -> list[Change]:
+    """Series that have sales in a partial period alone: with it, they are gone from the panel.
+
+    Parameters
+    ----------
+    apart : codes of the series in the partial periods, one for each row left out
+    begun : codes of the series that are in the panel
+    series : all series, by code
+    """
+    if not apart or begun.len() == series.height:
+        return []
+    codes = pl.concat(apart)
+    kept = np.zeros(series.height, dtype=bool)
+    kept[begun.to_numpy()] = True
+    lost = codes.filter(~kept[codes.to_numpy()])
+    which = lost.unique().sort()
+    if not which.len():
+        return []
+    firsts = series[which.head(SHOWN)].iter_rows(named=True)
+    named = "; ".join(f"item {shorten(who[ITEM], 30)} at location {shorten(who[LOCATION], 30)}" for who in firsts)
+    more = f" and {which.len() - SHOWN:,} more" if which.len() > SHOWN else ""
+    what = f"series sold in a partial {frequency.noun} alone are not in the panel until it is whole: {named}{more}"
+    return [Change("partial", what, lost.len(), which.len())]
+
+
+def _recode(
+    rows: pl.DataFrame, series: pl.DataFrame, cutoff: int
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
+    """The series that have begun by the cutoff, with their start; their rows under new codes; and their old codes."""
     history = rows.filter(pl.col(PERIOD) <= cutoff)
     if not history.height:
         raise DataError("No sales lie before the cutoff. Choose a later one.")
@@ -323,7 +369,7 @@ def _recode(rows: pl.DataFrame, series: pl.DataFrame, cutoff: int) -> tuple[pl.D
             .drop("new")
         )
     rest = [c for c in rows.columns if c not in (SERIES, PERIOD, SALES)]
-    return rows.select(SERIES, PERIOD, SALES, *rest), begun
+    return rows.select(SERIES, PERIOD, SALES, *rest), begun, starts[SERIES]
 
 
 # -- panels ---------------------------------------------------------------------------------------------------------

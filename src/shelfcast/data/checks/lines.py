@@ -1,20 +1,19 @@
 """Kinds of finding that show in single lines, before anything is added up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from shelfcast.data.checks.view import View
 from shelfcast.data.cleaning.flaws import EARLIEST, HUGE, LATEST
-from shelfcast.data.cleaning.tally import LEAST, LINES, MOST, frequency_of
+from shelfcast.data.cleaning.tally import LEAST, LINES, MOST, shorter_than_recorded
 from shelfcast.data.findings import Found, Severity, kind
 from shelfcast.data.lines import CANCELLED
 from shelfcast.names import AVAILABLE, DATE, PRICE, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SERIES
 
-FEW_DATES: Final = 6  # fewer may share a weekday or a first of the month by chance
 MOSTLY: Final = 0.5  # a column of which more cannot be used is not that column
 NOTHING_LEFT: Final = "the lines are rejected and listed with their reason"
 
@@ -260,22 +259,21 @@ def repeated_keys(view: View) -> Found | None:
 
 @kind(
     "finer_than_recorded",
-    "WARNING",
+    "ERROR",
     looks_at="lines",
     says="periods were asked for that are shorter than the recorded ones",
     unit="periods",
     why="What was sold on each day of a recorded month is not known; most periods would be empty.",
-    does="nothing; leave --freq out, or ask for the recorded period",
+    does="refused; leave --freq out, or ask for the recorded period or a longer one",
 )
 def finer_than_recorded(view: View) -> Found | None:
-    """The dates of a recorded series show a longer period than the one asked for."""
-    if view.lines is None or view.tally is None or view.lines.shape != "series" or view.lines.freq is None:
+    """The dates show a longer period than the one asked for."""
+    if view.lines is None or view.tally is None or view.lines.freq is None:
         return None
-    recorded = frequency_of(replace(view.lines, freq=None), view.tally.survey)
-    used = view.tally.frequency
-    if recorded.per_year >= used.per_year or view.tally.survey.days.height < FEW_DATES:
+    recorded = shorter_than_recorded(view.lines, view.tally.survey)
+    if recorded is None:
         return None
-    return Found(1, 1, [view.place({}, None, f"recorded {recorded.word}, asked for {used.word}")])
+    return Found(1, 1, [view.place({}, None, f"recorded {recorded.word}, asked for {view.lines.freq.word}")])
 
 
 @kind(

@@ -6,7 +6,7 @@ are packed into one 64-bit number: grouping and sorting 23 million rows by it ta
 
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -31,6 +31,7 @@ _KEY = "~key"  # Int64: series and period of a line as one number
 _SIGNED = 1 << 63  # past it a number is no 64-bit integer with a sign
 _NARROW = 1 << 22  # whole numbers within such a range are their own codes: no list of names, no join
 _AT_ONCE = 100_000_000  # lines that may be sorted in memory as one number each: 800 MB
+_FEW_DATES = 6  # fewer may share a weekday or a first of the month by chance
 _LENGTH = "hDWMQY"  # units of frequency, the shortest first
 
 
@@ -262,6 +263,24 @@ def frequency_of(lines: SalesLines, survey: Survey) -> Frequency:
     if asked is None or (dates.len() > 1 and _LENGTH.index(asked.unit) > _LENGTH.index(recorded.unit)):
         return recorded
     return recorded if asked == Frequency("W") == Frequency(recorded.unit) else asked
+
+
+def shorter_than_recorded(lines: SalesLines, survey: Survey) -> Frequency | None:
+    """The recorded period, where the one asked for is shorter; None where it is not, or too few dates tell."""
+    asked = lines.freq
+    if asked is None:
+        return None
+    days = survey.days[WHEN]
+    if asked.unit == "h" and lines.shape == "transactions":  # lines add up to any period that their dates can name
+        timeless = days.dtype == pl.Date or not survey.flaws.get("times_of_day")
+    else:
+        timeless = asked.unit == "h" and days.dtype == pl.Date
+    if not timeless and (lines.shape == "transactions" or days.len() < _FEW_DATES):
+        return None
+    if asked.unit == "h" and not timeless and days.dt.hour().n_unique() > 1:  # half hours, which are added up to hours
+        return None
+    recorded = frequency_of(replace(lines, freq=None), survey)
+    return recorded if recorded.per_year < asked.per_year else None
 
 
 # -- adding up ------------------------------------------------------------------------------------------------------
