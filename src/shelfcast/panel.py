@@ -221,7 +221,8 @@ class SalesPanel:
         items, places = self.series[ITEM].n_unique(), self.series[LOCATION].n_unique()
         rows = self.rows.height
         return (f"SalesPanel: {len(self):,} series ({items:,} item{'s' * (items != 1)} x {places:,} "
-                f"location{'s' * (places != 1)}), {self.frequency.word}, {start} to {end}, {rows:,} row{'s' * (rows != 1)}; covariates: {names}")
+                f"location{'s' * (places != 1)}), {self.frequency.word}, {start} to {end}, "
+                f"{rows:,} row{'s' * (rows != 1)}; covariates: {names}")
 
     @property
     def categories(self) -> Mapping[str, list[str]]:

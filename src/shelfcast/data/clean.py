@@ -147,10 +147,10 @@ def _refuse_finer(lines: SalesLines, found: Tally) -> None:
     """What was sold in each hour of a recorded day is not known, and hours without a row would pass for hours without a sale."""
     recorded = shorter_than_recorded(lines, found.survey)
     if recorded is not None and lines.freq is not None:
-        days = found.survey.days[WHEN]
+        days = found.survey.days[WHEN].cast(pl.Date)
         raise DataError(
             f"{lines.freq.word.capitalize()} sales were asked for, and {shorten(lines.source)} is {recorded.word}: its dates, "
-            f"{shorten(days[0], 19)} to {shorten(days[-1], 19)}, name no {lines.freq.noun} within a {recorded.noun}. "
+            f"{days[0]} to {days[-1]}, name no {lines.freq.noun} within a {recorded.noun}. "
             f"Write --freq {recorded}, or a longer period, or leave --freq out."
         )
 
