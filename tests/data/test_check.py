@@ -11,6 +11,7 @@ import pytest
 from shelfcast.data.check import check_sales
 from shelfcast.data.findings import KINDS, SEVERITIES, joined
 from shelfcast.data.lines import Covariates, SalesLines, text_of
+from shelfcast.data.read import read_sales
 from shelfcast.errors import DataError
 from shelfcast.names import DATE, ITEM, LATITUDE, LOCATION, LONGITUDE, SALES
 from shelfcast.panel import SalesPanel
@@ -84,6 +85,19 @@ def flagged(name: str, values: list, kind: str = "known") -> SalesLines:
     return made({SALES: ordinary(len(values)), name: values}, covariates={name: kind})
 
 
+def invoiced(days: list) -> pl.DataFrame:
+    """An invoice line for each day number, one customer an invoice."""
+    return pl.DataFrame(
+        {
+            "invoice": [f"A{i}" for i in days],
+            ITEM: "a",
+            DATE: [day(i) for i in days],
+            SALES: [20 + i % 20 for i in days],
+            "customer": [i % 3 for i in days],
+        }
+    )
+
+
 CASES = {
     "unparsable_dates": (
         lambda: made({DATE: with_value(DAYS, 7, None), text_of(DATE): with_value([str(d) for d in DAYS], 7, "31.02.")}),
@@ -139,6 +153,7 @@ CASES = {
         60,
         "",
     ),
+    "equal_lines": (lambda: read_sales(invoiced([*range(60), 7])), 1, "row 61, item a, 2024-01-08, units 27"),
     "repeated_keys": (lambda: made({DATE: with_value(DAYS, 7, day(6)), SALES: with_value(PLAIN, 7, 99.0)}), 1, "2024-01-07"),
     "finer_than_recorded": (
         lambda: made({DATE: [day(7 * i) for i in range(30)], SALES: ordinary(30)}, freq=Frequency("D")),
@@ -309,6 +324,19 @@ def test_one_thing_is_told_in_the_singular(name, headline):
 def test_odds_are_told_in_words_for_a_planner():
     (place,) = check_sales(CASES["sudden_zeros"][0]()).named("sudden_zeros").places
     assert place.value == "10 days, by chance less than 1 in a million"
+
+
+def test_lines_that_differ_in_a_column_that_nothing_uses_are_no_copies():
+    table = invoiced([*range(60), 7])
+    other = table.with_columns(pl.when(pl.int_range(pl.len()) == 60).then(99).otherwise(pl.col("customer")).alias("customer"))
+    assert check_sales(read_sales(other)).named("equal_lines") is None
+    assert check_sales(read_sales(table.drop("invoice"))).named("equal_lines") is None  # two sales, for all we know
+    assert check_sales(read_sales(table), cutoff=day(5)).named("equal_lines") is None
+
+
+def test_a_file_joined_to_itself_is_a_warning():
+    finding = check_sales(read_sales(invoiced([*range(60), *range(60)]))).named("equal_lines")
+    assert finding.severity == "WARNING" and finding.headline == "60 rows equal another one in every column, invoice included"
 
 
 def test_a_cancelled_line_is_not_counted_as_a_return_too():

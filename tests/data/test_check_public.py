@@ -21,6 +21,9 @@ def test_the_messy_web_shop_ends_well_and_its_two_giant_orders_are_gone(public_d
         f.name for f in findings
     }
     assert findings.named("cancelled_lines").count == 9288
+    assert findings.named("returns").count == 10_624 - 9288 and findings.named("returns").money is None
+    copies = findings.named("equal_lines")
+    assert copies.count == 5268 and copies.severity == "NOTE" and copies.places[0].row == 518
     cleaned = clean_sales(lines)
     assert cleaned.panel.rows[SALES].max() < 74_000  # 80,995 and 74,215 pieces were ordered and cancelled within minutes
     assert (cleaned.panel.rows[SALES] >= 0).all()

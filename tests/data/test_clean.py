@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from shelfcast.data.clean import CleanSettings, clean_sales
 from shelfcast.data.lines import Covariates, SalesLines, text_of
+from shelfcast.data.read import read_sales
 from shelfcast.errors import DataError, SettingsError
 from shelfcast.names import DATE, ITEM, LOCATION, SALES
 from shelfcast.panel import PERIOD
@@ -65,6 +66,19 @@ def test_recorded_rows_that_differ_are_joined_as_asked(how, sales):
 def test_recorded_rows_that_differ_can_be_an_error_that_names_the_first():
     with pytest.raises(DataError, match="item a, location all, 2024-01-01"):
         clean_sales(lines([("a", day(0), 2), ("a", day(0), 5)], shape="series"), settings=CleanSettings(repeated="error"))
+
+
+def test_equal_lines_of_one_invoice_are_kept_or_counted_once():
+    days = [0, 1, 1, 2, 2, 2]
+    table = pl.DataFrame(
+        {"invoice": [f"A{i}" for i in days], ITEM: "a", DATE: [day(i) for i in days], SALES: 4, "till": [1, 1, 1, 1, 1, 2]}
+    )
+    source = read_sales(table)
+    assert sales_of(clean_sales(source).panel) == [("a", day(0), 4.0), ("a", day(1), 8.0), ("a", day(2), 12.0)]
+    once = clean_sales(source, settings=CleanSettings(copies="drop"))
+    assert sales_of(once.panel) == [("a", day(0), 4.0), ("a", day(1), 4.0), ("a", day(2), 8.0)]
+    assert changed(once, "copies") == [(2, -8.0)] and "invoice included" in once.changes["what"][0]
+    assert changed(clean_sales(source, settings=CleanSettings(copies="drop"), cutoff=day(1)), "copies") == [(1, -4.0)]
 
 
 def test_a_cancelled_order_takes_its_sale_with_it():

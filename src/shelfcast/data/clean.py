@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.data.cleaning.cancellations import match_cancelled
+from shelfcast.data.cleaning.copies import without_copies
 from shelfcast.data.cleaning.covariates import attributes, panel_tables
 from shelfcast.data.cleaning.flaws import REJECTING, SALES_ONLY, line_flaws
 from shelfcast.data.cleaning.outliers import upper_limits
@@ -58,6 +59,8 @@ class CleanSettings:
     future : sales dated after today (or the cutoff, if later) are rejected, or kept
     names : blanks around and inside names are trimmed, and spellings that differ only in case become the most frequent one
     repeated : several rows of a recorded series for one period. Equal ones count once, different ones as said here
+    copies : lines that equal another one in every column, the number of their invoice or receipt included: `keep` them (so a till
+        writes an item that was scanned twice), or `drop` all but the first
     cancelled : a cancelled line is matched with the sale it takes back, and both are removed
     returns : negative units are set `apart` (sales are what was sold), or sales are `net` of them and may be negative
     prices : prices of zero or less become unknown
@@ -71,6 +74,7 @@ class CleanSettings:
     future: Literal["reject", "keep"] = "reject"
     names: bool = True
     repeated: Repeated = "sum"
+    copies: Literal["keep", "drop"] = "keep"
     cancelled: bool = True
     returns: Returns = "apart"
     prices: bool = True
@@ -84,6 +88,7 @@ class CleanSettings:
             ("unreadable", ("reject", "error")),
             ("future", ("reject", "keep")),
             ("repeated", ("sum", "last", "mean", "error")),
+            ("copies", ("keep", "drop")),
             ("returns", ("apart", "net")),
             ("outliers", ("keep", "cap")),
         ):
@@ -132,6 +137,7 @@ def clean_sales(
     if isinstance(source, SalesPanel):
         return _clean_panel(source if cutoff is None else cut(source, cutoff), settings)
     with stage(progress, "cleaning", 3) as bar:
+        source, copies = without_copies(source, cutoff) if settings.copies == "drop" else (source, [])
         settled = settle(source, settings=settings, cutoff=cutoff)
         _refuse_finer(source, settled.tally)
         bar.advance()
@@ -140,7 +146,7 @@ def clean_sales(
         rejected, told = _reject(settled, settings)
         bar.advance(2)
     count = sum(flaws.get(f, 0) for f in REJECTING)
-    return Cleaned(settled.panel, changes_table(told + settled.changes), rejected, count)
+    return Cleaned(settled.panel, changes_table(told + copies + settled.changes), rejected, count)
 
 
 def _refuse_finer(lines: SalesLines, found: Tally) -> None:

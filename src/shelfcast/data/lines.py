@@ -15,6 +15,7 @@ from shelfcast.names import ROLES, Kind
 from shelfcast.periods import Frequency
 
 ROW = "row"  # UInt32: 0-based position of a data row in the whole source
+PLACE = "__shelfcast_row__"  # the same beside the source's own columns, under a name that no source has
 CANCELLED = "cancelled"  # Boolean: the line takes an earlier sale back (an invoice number that says so)
 
 
@@ -70,6 +71,8 @@ class SalesLines:
     freq : as asked for, or None to infer
     told : sentences that say what was recognised and why, for the user
     left_out : columns of the source that nothing uses
+    document : the source's column that numbers invoices or receipts, where lines are transactions and have one
+    written : the source's own columns beside `PLACE`, where there is such a number; else None
     """
 
     frame: pl.LazyFrame
@@ -86,3 +89,5 @@ class SalesLines:
     freq: Frequency | None = None
     told: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    document: str | None = None
+    written: pl.LazyFrame | None = None

@@ -17,7 +17,7 @@ from shelfcast.data.columns.dialects import Given, given_columns, invoice_column
 from shelfcast.data.columns.parsing import NumberStyle, is_missing, parse_number, parse_share
 from shelfcast.data.columns.typed import Purpose, typed_columns
 from shelfcast.data.formats.tables import Source, Table, open_table, unreadable
-from shelfcast.data.lines import CANCELLED, ROW, SalesLines, refuse_reserved
+from shelfcast.data.lines import CANCELLED, PLACE, ROW, SalesLines, refuse_reserved
 from shelfcast.data.sources.dialect import Dialect
 from shelfcast.errors import SettingsError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Kind
@@ -25,7 +25,6 @@ from shelfcast.periods import Frequency
 
 _MEASURED: Final = (PRICE, PROMO, STOCK, AVAILABLE)
 _SAMPLE: Final = 50_000  # lines looked at to tell transactions from series
-_PLACE: Final = "__shelfcast_row__"  # the row number under a name that no source has
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,11 @@ def _declared(known: Sequence[str], past: Sequence[str]) -> dict[str, Kind]:
 
 def _understand(table: Table, columns: Mapping[str, str] | None, freq: Frequency | None) -> _Sales:
     """Recognise the dialect, let it add its columns, and give each role a column."""
-    frame = table.frame.with_row_index(_PLACE)
+    frame = table.frame.with_row_index(PLACE)
     dialect = recognise_dialect(table.frame.collect_schema())
     if dialect is not None and dialect.adapt is not None:
         frame = dialect.adapt(frame, names_of(table.frame.collect_schema()), freq)
-    schema = {c: t for c, t in frame.collect_schema().items() if c != _PLACE}
+    schema = {c: t for c, t in frame.collect_schema().items() if c != PLACE}
     given = given_columns(columns, list(schema))
     found = recognise_roles(schema, given=given.columns, dialect=dialect, source=table.name, required=(DATE, SALES))
     ordered = {r: found.columns[r] for r in ROLES if r in found.columns}
@@ -140,7 +139,7 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     rows = sales.frame
     if sales.table.untyped:  # a blank line is no sale; its place in the file is kept in the row numbers
         rows = rows.filter(pl.any_horizontal(pl.col(c).is_not_null() for c in sales.columns.values()))
-    frame = rows.select(pl.col(_PLACE).alias(ROW), *typed.columns, *extra)
+    frame = rows.select(pl.col(PLACE).alias(ROW), *typed.columns, *extra)
     final = frame.collect_schema()
     keys = {k: final[k] for k in KEYS if k in final}
     beside = find_covariates(covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given,
@@ -158,6 +157,7 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     if places is not None:
         places_table, more = find_places(places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys)
         told += more
+    document = _document(sales, shape)
     used = {c for c, _ in wanted.values()}
     written = set(sales.table.frame.collect_schema())
     left = tuple(c for c in sales.schema if c not in used and c in written)
@@ -167,7 +167,16 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     return SalesLines(frame=frame, source=sales.table.name, files=sales.table.files,
                       first_line=sales.table.first_line if sales.table.files == 1 else None, shape=shape,
                       dialect=sales.dialect.name if sales.dialect else None, columns=dict(sales.columns), covariates=kinds,
-                      tables=beside.tables, items=items, places=places_table, freq=freq, told=tuple(told), left_out=left)
+                      tables=beside.tables, items=items, places=places_table, freq=freq, told=tuple(told), left_out=left,
+                      document=document, written=None if document is None else sales.table.frame.with_row_index(PLACE))
+
+
+def _document(sales: _Sales, shape: str) -> str | None:
+    """The column that numbers invoices or receipts; with it, all that the source says of a line tells a copy from a second sale."""
+    schema = sales.table.frame.collect_schema()
+    if shape != "transactions" or any(t.is_nested() or t == pl.Object for t in schema.dtypes()):
+        return None
+    return invoice_column(schema)
 
 
 def _own_covariates(sales: _Sales, declared: Mapping[str, Kind]) -> tuple[dict[str, str], list[str]]:

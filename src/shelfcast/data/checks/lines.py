@@ -7,14 +7,18 @@ from typing import Final
 import polars as pl
 
 from shelfcast.data.checks.view import View
+from shelfcast.data.cleaning.copies import MONEY
+from shelfcast.data.cleaning.copies import equal_lines as copied
 from shelfcast.data.cleaning.flaws import EARLIEST, HUGE, LATEST
 from shelfcast.data.cleaning.tally import LEAST, LINES, MOST, shorter_than_recorded
-from shelfcast.data.findings import Found, Severity, kind
+from shelfcast.data.findings import SHOWN, Found, Severity, kind
 from shelfcast.data.lines import CANCELLED
+from shelfcast.errors import shorten
 from shelfcast.names import AVAILABLE, DATE, PRICE, PROMO, SALES, STOCK
 from shelfcast.panel import PERIOD, SERIES
 
 MOSTLY: Final = 0.5  # a column of which more cannot be used is not that column
+DOUBLED: Final = 0.2  # of the lines: no till scans so many twice, a file was joined to itself
 NOTHING_LEFT: Final = "the lines are rejected and listed with their reason"
 
 
@@ -215,6 +219,32 @@ def time_zones(view: View) -> Found | None:
     if not isinstance(when, pl.Datetime) or when.time_zone is None:
         return None
     return Found(view.survey.rows, view.survey.rows, says=f"rows have dates in the time zone {when.time_zone}")
+
+
+@kind(
+    "equal_lines",
+    "NOTE",
+    looks_at="lines",
+    says="rows equal another one in every column",
+    unit="rows",
+    why="A line that was written twice counts twice; but a till also writes an item that was scanned twice as two equal lines.",
+    does="kept as they are; choose copies = drop to count equal lines once",
+)
+def equal_lines(view: View) -> Found | None:
+    """Equal in all that the source says of them, the number of their invoice or receipt included."""
+    if view.lines is None or view.survey is None:
+        return None
+    found = copied(view.lines)
+    if found is None or not found.height:
+        return None
+    return Found(
+        found.height,
+        view.survey.rows,
+        [view.at_line(row | {"value": f"units {row[SALES]:g}"}) for row in found.head(SHOWN).iter_rows(named=True)],
+        float(found[MONEY].sum()) or None if MONEY in found.columns else None,
+        severity="WARNING" if found.height > DOUBLED * view.survey.rows else None,
+        says=f"rows equal another one in every column, {shorten(view.lines.document, 20)} included",
+    )
 
 
 @kind(

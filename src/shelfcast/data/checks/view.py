@@ -76,9 +76,10 @@ class LinesView:
                 query = query & (pl.col(DATE).cast(pl.Date) <= self.last_day)
             frames.append(self.frame.filter(query).select(*keys, pl.col(shown).cast(pl.String).alias("value")).head(SHOWN))
         answers = pl.collect_all(frames, engine="streaming")
-        return {name: [self._line(r) for r in answer.iter_rows(named=True)] for name, answer in zip(seen, answers, strict=True)}
+        return {name: [self.at_line(r) for r in answer.iter_rows(named=True)] for name, answer in zip(seen, answers, strict=True)}
 
-    def _line(self, row: dict[str, Any]) -> Place:
+    def at_line(self, row: Mapping[str, Any]) -> Place:
+        """A place by a line's columns and the `value` to show."""
         assert self.lines is not None
         number = row.get(ROW)
         line = None if number is None or self.lines.first_line is None else number + self.lines.first_line
