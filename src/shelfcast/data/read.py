@@ -14,6 +14,7 @@ import polars as pl
 
 from shelfcast.data.columns.beside import find_covariates, find_places, find_static
 from shelfcast.data.columns.dialects import Given, given_columns, invoice_column, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.columns.joined import are_parts, split_ids
 from shelfcast.data.columns.parsing import NumberStyle, is_missing, parse_number, parse_share
 from shelfcast.data.columns.typed import Purpose, typed_columns
 from shelfcast.data.formats.tables import Source, Table, open_table, unreadable
@@ -100,6 +101,8 @@ def _understand(table: Table, columns: Mapping[str, str] | None, freq: Frequency
     dialect = recognise_dialect(table.frame.collect_schema())
     if dialect is not None and dialect.adapt is not None:
         frame = dialect.adapt(frame, names_of(table.frame.collect_schema()), freq)
+    if dialect is not None and dialect.joined is not None and not {ITEM, LOCATION} & set(columns or ()):
+        frame, dialect = split_ids(frame, dialect)
     schema = {c: t for c, t in frame.collect_schema().items() if c != PLACE}
     given = given_columns(columns, list(schema))
     found = recognise_roles(schema, given=given.columns, dialect=dialect, source=table.name, required=(DATE, SALES))
@@ -159,6 +162,8 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
         told += more
     document = _document(sales, shape)
     used = {c for c, _ in wanted.values()}
+    if are_parts(used) and sales.dialect is not None and sales.dialect.joined is not None:
+        used.add(names_of(sales.schema)[sales.dialect.joined])
     written = set(sales.table.frame.collect_schema())
     left = tuple(c for c in sales.schema if c not in used and c in written)
     if left:

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from shelfcast.data.columns.dialects import COMPANIONS, KNOWN, Given, names_of, recognise_dialect, recognise_roles
+from shelfcast.data.columns.joined import are_parts, split_ids
 from shelfcast.data.columns.typed import Purpose, like_keys, typed_columns
 from shelfcast.data.formats.tables import Source, Table, open_table
 from shelfcast.data.lines import Covariates, refuse_reserved
@@ -217,6 +218,8 @@ def _open_side(source: Source, sales_columns: Mapping[str, str], given: Given, f
         if lines is not None:
             frame = _narrowed(frame, dialect, lines)
         frame = dialect.adapt(frame, names_of(frame.collect_schema()), freq)
+    if dialect is not None and dialect.joined is not None and are_parts([sales_columns.get(ITEM)]):
+        frame, dialect = split_ids(frame, dialect)
     schema = dict(frame.collect_schema())
     low = names_of(schema)
     named: dict[str, str] = {}

@@ -28,7 +28,7 @@ from shelfcast.names import AVAILABLE, PROMO, ROLES
 Purpose = Literal["key", "date", "number", "value"]
 
 _EPOCH: Final = date(1970, 1, 1).toordinal()
-_WHOLE: Final = r"^(0|-?[1-9]\d{0,17})$"  # whole numbers that lose nothing: no leading zeros, and they fit 64 bits
+WHOLE: Final = r"^(0|-?[1-9]\d{0,17})$"  # whole numbers that lose nothing: no leading zeros, and they fit 64 bits
 _NUMBERLIKE: Final = (r"^\s*[-+(]?\s*(\p{Sc}|[A-Z]{3})?\s*(\d[\d.,'’ \u00a0\u202f]*|\.\d+)([eE][-+]?\d+)?\s*"
                       r"(\p{Sc}|[A-Z]{3})?\)?\s*$")
 _SINCE_1970: Final[dict[Literal["s", "ms", "us", "ns"], int]] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -125,7 +125,7 @@ def _found_kinds(frame: pl.LazyFrame, texts: Mapping[str, tuple[str, Purpose]], 
         if purpose == "key":
             keys = (raw if column in before else frame).select(pl.col(column).str.strip_chars().unique())
             distinct = keys.collect(engine="streaming")[column].drop_nulls()
-            kinds[name] = "whole" if len(distinct) and bool(distinct.str.contains(_WHOLE).all()) else "text"
+            kinds[name] = "whole" if len(distinct) and bool(distinct.str.contains(WHOLE).all()) else "text"
         else:
             values.append((name, column))
     if not values:

@@ -93,11 +93,25 @@ def _open_frame(source: Any) -> Table:
         raise SettingsError(f"Sales can be read from a file, a glob, a folder, a database address or a frame of polars, pandas, "
                             f"pyarrow or DuckDB; a {type(source).__name__} is none of these.")
     try:
-        return Table(pl.DataFrame(source).lazy(), name)
+        source, told = _with_labels(source, name)
+        return Table(pl.DataFrame(source).lazy(), name, told=told)
     except ImportError as error:
         raise MissingExtraError("Reading a pandas frame", "pandas", "pyarrow") from error
     except Exception as error:  # each library has its own errors for columns of mixed types
         raise SourceError(f"{name[0].upper()}{name[1:]} cannot be turned into Arrow: {shorten(error, 300)}") from error
+
+
+def _with_labels(frame: Any, name: str) -> tuple[Any, tuple[str, ...]]:
+    """Row labels that have names become columns (of pandas; AutoGluon keeps `item_id` and `timestamp` there); a sentence on it."""
+    names = getattr(getattr(frame, "index", None), "names", None)
+    reset = getattr(frame, "reset_index", None)
+    if names is None or not callable(reset):
+        return frame, ()
+    there = set(frame.columns)
+    labels = [n for n in names if n is not None and n not in there]
+    if not labels:
+        return frame, ()
+    return reset(level=labels), (f"The row labels of {name} became columns: {', '.join(shorten(n, 30) for n in labels)}.",)
 
 
 def _open_files(text: str) -> Table:

@@ -31,6 +31,7 @@ class Dialect:
     shape : transactions or series, or None to look at the data
     adapt : adds or reshapes columns before the roles are read, or None
     cancelled : from the names, an expression that is true where a line takes an earlier sale back, or None
+    joined : lower-case name of a column whose ids may be `item/location`, or None
     notes : sentences for the user on what `adapt` and `roles` mean
     """
 
@@ -42,6 +43,7 @@ class Dialect:
     shape: Literal["transactions", "series"] | None = None
     adapt: Adapt | None = None
     cancelled: Callable[[Names], pl.Expr] | None = None
+    joined: str | None = None
     notes: tuple[str, ...] = ()
 
     def fits(self, names: Names) -> bool:
