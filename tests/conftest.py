@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before LightGBM is loaded; as the command line does
 ROOT = Path(__file__).resolve().parent.parent
 
 

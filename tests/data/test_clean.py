@@ -396,3 +396,11 @@ def test_the_future_has_no_say_in_how_an_item_is_spelt():
     columns = (ITEM, DATE, SALES, "promo")
     panel = clean_sales(lines(rows, columns=columns, shape="series", covariates={"promo": "known"}), cutoff=day(9)).panel
     assert panel.series[ITEM].to_list() == ["milk"] and panel.horizon_given() == 30
+
+
+def test_lines_whose_price_says_nothing_are_told():
+    frame = pl.DataFrame({DATE: [date(2024, 1, d) for d in (1, 2, 3)], SALES: [1.0, 2.0, 3.0], "price": [5.0, 0.0, -1.0]})
+    cleaned = clean_sales(SalesLines(frame.lazy(), "hand.csv"))
+    assert cleaned.panel.rows["price"].to_list() == [5.0, None, None]
+    told = cleaned.changes.filter(pl.col("rule") == "prices")
+    assert told["rows"].sum() == 2

@@ -254,6 +254,9 @@ def _settle_rows(
     if settings.prices:
         rows, more = drop_bad_prices(rows)
         changes += more
+    spoilt = sum(found.survey.flaws.get(flaw, 0) for flaw in ("zero_prices", "negative_prices", "infinite_prices"))
+    if spoilt:  # adding up has passed them over already, whatever the rule for whole periods
+        changes.append(Change("prices", "lines with a price of zero or less, or an infinite one, were added up without it", spoilt))
     return rows, changes, frequency
 
 
