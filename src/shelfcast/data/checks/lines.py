@@ -291,7 +291,7 @@ def repeated_keys(view: View) -> Found | None:
     "finer_than_recorded",
     "ERROR",
     looks_at="lines",
-    says="periods were asked for that are shorter than the recorded ones",
+    says="periods shorter than the recorded ones were asked for",
     unit="periods",
     why="What was sold on each day of a recorded month is not known; most periods would be empty.",
     does="refused; leave --freq out, or ask for the recorded period or a longer one",
