@@ -356,7 +356,7 @@ def _nowhere_else(apart: list[pl.Series], begun: pl.Series, series: pl.DataFrame
     firsts = series[which.head(SHOWN)].iter_rows(named=True)
     named = "; ".join(f"item {shorten(who[ITEM], 30)} at location {shorten(who[LOCATION], 30)}" for who in firsts)
     more = f" and {which.len() - SHOWN:,} more" if which.len() > SHOWN else ""
-    what = f"series sold in a partial {frequency.noun} alone are not in the panel until it is whole: {named}{more}"
+    what = f"series sold in a {frequency.noun} that was left out and in no other are not in the panel: {named}{more}"
     return [Change("partial", what, lost.len(), which.len())]
 
 
