@@ -35,6 +35,7 @@ class SalesSettings:
     freq : D, W, M ...; None to infer
     cutoff : only rows up to this day are history; None for all
     returns : `apart` sets returns aside, `net` subtracts them, and then sales may be negative
+    rules : {cleaning rule: how}, for those that shall not do what they do by default; see `data.clean.CleanSettings`
     """
 
     sales: Any
@@ -48,6 +49,7 @@ class SalesSettings:
     freq: str | None = None
     cutoff: date | None = None
     returns: Returns = "apart"
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for role in self.columns:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,7 +32,7 @@ from shelfcast.data.formats.tables import unreadable
 from shelfcast.data.lifecycle import judge
 from shelfcast.data.lines import SalesLines
 from shelfcast.data.read import read_sales
-from shelfcast.errors import DataError, SettingsError, SourceError, masked, printable, shorten, shorten_path
+from shelfcast.errors import DataError, SettingsError, SourceError, UnknownNameError, masked, printable, shorten, shorten_path
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
@@ -243,6 +243,7 @@ def _refuse_early(settings: ForecastSettings) -> None:
             if any(_is_among(target, given) for given in inputs):
                 raise SettingsError(f"{str(target)!r} is one of the files that are read, and inputs are never changed. Give "
                                     f"the result another name.")
+    _rules(settings)
     if settings.run is not None:
         check_folder(settings.run, marks=[MANIFEST])
     if _is_fitted_folder(settings.model):
@@ -289,7 +290,14 @@ def _reading(lines: SalesLines) -> Iterator[None]:
 
 
 def _rules(settings: SalesSettings) -> CleanSettings:
-    return CleanSettings(returns=settings.returns)
+    known = [f.name for f in fields(CleanSettings) if f.name not in ("returns", "today")]  # one is a setting, one for tests
+    for name, value in settings.rules.items():
+        if name not in known:
+            raise UnknownNameError("cleaning rule", name, known)
+        default = getattr(CleanSettings(), name)
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise SettingsError(f"The cleaning rule {name} is switched by true or false, not by {shorten(value)!r}.")
+    return CleanSettings(**{"returns": settings.returns, **settings.rules})
 
 
 def _prepare(settings: ForecastSettings, clock: _Clock, say: Say, progress: Progress) -> Prepared:

@@ -79,6 +79,8 @@ def test_prices_are_past_unless_named_known():
 def test_repeated_keys_or_invoices_or_times_make_transactions():
     many = pl.DataFrame({"item": ["a"] * 10, "date": [DAY] * 10, "sales": [1] * 10})
     assert read_sales(many).shape == "transactions"
+    slip = pl.DataFrame({"item": ["a"] * 31, "date": [date(2024, 3, d) for d in [*range(1, 31), 30]], "sales": [1] * 31})
+    assert read_sales(slip).shape == "series"  # one day sent twice is a mistake, not a habit
     assert read_sales(_one(item="a", date=DAY, sales=1, receipt_id=7)).shape == "transactions"
     assert read_sales(_one(item="a", date=datetime(2024, 3, 1, 9, 17), sales=1)).shape == "transactions"
     assert read_sales(_one(item="a", date=datetime(2024, 3, 1, 9), sales=1)).shape == "series"

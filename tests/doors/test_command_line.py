@@ -408,3 +408,18 @@ def test_a_standard_input_without_sales_is_answered(content: bytes | None, says:
     done = subprocess.run(command, capture_output=True, check=False, timeout=60, **given)
     assert done.returncode in (1, 2) and says in done.stderr.decode() and "Traceback" not in done.stderr.decode()
     assert not (tmp_path / "f.csv").exists()
+
+
+def test_a_rule_of_cleaning_can_be_switched_and_an_unknown_one_is_refused(shelfcast, tmp_path):
+    days = pl.date_range(date(2024, 1, 1), date(2024, 3, 31), eager=True)
+    sales = pl.DataFrame({"item": "a", "location": "x", "date": days, "sales": [5.0] * 90 + [500.0]})
+    sales = pl.concat([sales, sales.head(1).with_columns(sales=9.0)])
+    sales.write_csv(tmp_path / "sales.csv")
+    totals = {}
+    for how in ("sum", "last"):
+        answer = shelfcast("clean", tmp_path / "sales.csv", "--out", tmp_path / how, "--rule", f"repeated={how}", "--quiet")
+        assert answer.code == 0
+        totals[how] = pl.read_parquet(tmp_path / how / "sales.parquet")["sales"][0]
+    assert totals == {"sum": 14.0, "last": 9.0}
+    refused = shelfcast("clean", tmp_path / "sales.csv", "--out", tmp_path / "no", "--rule", "repeeted=sum")
+    assert refused.code == 2 and "'repeated'" in refused.err and not (tmp_path / "no").exists()

@@ -117,6 +117,13 @@ def _sales(parser: argparse.ArgumentParser) -> None:
                        help="set returns apart (default), or subtract them: then sales and forecasts may be negative")
 
 
+def _rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rule", metavar="NAME=HOW", action="append", default=[], type=_pairs, dest="rules",
+                        help="how one rule of cleaning works: repeated=sum|last|mean|error, outliers=keep|cap, copies=keep|drop, "
+                             "future=reject|keep, unreadable=reject|error; names, cancelled, prices, partial, closed = true|false; "
+                             "repeatable")
+
+
 def _talk(parser: argparse.ArgumentParser) -> None:
     _json(parser)
     parser.add_argument("--quiet", action="store_true", help="say nothing on standard error but errors")
@@ -143,6 +150,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
 
 def _clean(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
+    _rules(parser)
     parser.add_argument("--out", metavar="FOLDER", required=True,
                         help="folder to write: panel/ (for SalesPanel.load), sales.parquet, changes.csv, rejected.csv")
     _talk(parser)
@@ -150,6 +158,7 @@ def _clean(parser: argparse.ArgumentParser) -> None:
 
 def _fit(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
+    _rules(parser)
     _model(parser)
     parser.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods that the model will be asked for")
     parser.add_argument("--run", metavar="FOLDER", required=True, help="run folder to write; the model is in it")
@@ -158,6 +167,7 @@ def _fit(parser: argparse.ArgumentParser) -> None:
 
 def _forecast(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
+    _rules(parser)
     group = parser.add_argument_group("forecasting")
     group.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods to forecast after the cutoff")
     _model(group)  # type: ignore[arg-type]

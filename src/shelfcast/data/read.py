@@ -26,6 +26,7 @@ from shelfcast.periods import Frequency
 
 _MEASURED: Final = (PRICE, PROMO, STOCK, AVAILABLE)
 _SAMPLE: Final = 50_000  # lines looked at to tell transactions from series
+_MISTAKES: Final = 10  # lines of a short file that may share their keys by mistake
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,8 @@ def _shape(frame: pl.LazyFrame, sales: _Sales) -> tuple[Literal["transactions", 
     keys = [c for c in (*KEYS, DATE) if c in sales.columns]
     sample = frame.select(keys).head(_SAMPLE).drop_nulls().collect()
     repeated = int(sample.is_duplicated().sum()) if sample.height else 0
-    if repeated * 50 > sample.height:  # a few are mistakes, for check to find; a habit is what transactions look like
+    # A few are mistakes, for check to find, also when the file is short; a habit is what transactions look like.
+    if repeated > max(min(_MISTAKES, sample.height // 5), sample.height // 50):
         return "transactions", (f"Lines are transactions, for {repeated:,} of the first {sample.height:,} share item, location and "
                                 f"date: they are added up.")
     if sample.schema[DATE] == pl.Datetime and bool((sample[DATE].dt.truncate("1h") != sample[DATE]).any()):
