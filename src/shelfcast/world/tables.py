@@ -6,7 +6,7 @@ Takes the arrays of a simulated life, gives polars tables, and writes them to a 
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -15,10 +15,8 @@ from shelfcast.files import whole_folder
 from shelfcast.names import AVAILABLE, DATE, ITEM, LATITUDE, LOCATION, LONGITUDE, PRICE, PROMO, SALES, STOCK
 from shelfcast.world.blueprint import ChainSettings
 from shelfcast.world.calendar import FEASTS
+from shelfcast.world.life import Life
 from shelfcast.world.retailer import Retailer
-
-if TYPE_CHECKING:
-    from shelfcast.world.chain import Life
 
 KNOWN: Final = (PRICE, PROMO, "open", "holiday", "event", "temperature", "fuel_price", "lottery_draw")
 """Covariates of the demo chain whose future is given."""
@@ -105,7 +103,7 @@ def write_chain(chain: DemoChain, folder: Path | str) -> None:
             getattr(chain.truth, f.name).write_parquet(new / "truth" / f"{f.name}.parquet")
 
 
-def tables_of(settings: ChainSettings, life: "Life") -> DemoChain:
+def tables_of(settings: ChainSettings, life: Life) -> DemoChain:
     """The tables of a life that was simulated with numpy."""
     s, r = settings, life.retailer
     total = s.days + s.horizon
@@ -192,7 +190,7 @@ def _items(s: ChainSettings, r: Retailer, names: _Names) -> pl.DataFrame:
     })
 
 
-def _truth_tables(s: ChainSettings, life: "Life", names: _Names) -> tuple[pl.DataFrame, ...]:
+def _truth_tables(s: ChainSettings, life: Life, names: _Names) -> tuple[pl.DataFrame, ...]:
     r = life.retailer
     listed = np.nonzero(r.listed > 0)[0]
     series = pl.DataFrame({
