@@ -86,9 +86,12 @@ def rossmann_wape() -> float:
 
 def walmart_wape() -> float:
     """WAPE of the median on the published 2,936 series, last 39 weeks, by the public task's own cut and score."""
-    from spine_accuracy import walmart_published
+    from shelfcast.models.registry import make_model
+    from spine_accuracy import run as replay
+    from spine_accuracy import walmart as published
 
-    return round(float(walmart_published()["WAPE"]), 4)
+    task = published()
+    return round(float(replay(task, 0, make_model("boosted", {"horizon": task.horizon}))["WAPE"]), 4)
 
 
 @cache
@@ -149,9 +152,9 @@ def passed(*tests: str) -> int:
 
 def finding_kinds() -> int:
     """Kinds of finding that the check knows."""
-    from shelfcast.data.check import kinds
+    from shelfcast.data.check import KINDS
 
-    return len(kinds())
+    return len(KINDS)
 
 
 def check_ends_well() -> int:

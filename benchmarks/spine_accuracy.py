@@ -12,28 +12,23 @@ seasonal naive error, and over mean sales. Coverage counts open periods alone.
 """
 
 import argparse
-import csv
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from provenance import DATA, append_row
 from shelfcast.data.split import cut
 from shelfcast.models.base import Forecaster
 from shelfcast.models.boosted import Boosted, BoostedSettings
 from shelfcast.models.profile import Profile, ProfileSettings
 from shelfcast.panel import PERIOD, SALES, SERIES, CovariateTable, SalesPanel
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("SHELFCAST_DATA", ROOT.parent / "shared" / "data"))
-RESULTS = ROOT / "benchmarks" / "results" / "spine_accuracy.csv"
 DECILES = tuple(i / 10 for i in range(1, 10))
 LEVELS = (0.01, 0.05, *DECILES, 0.95, 0.99)
 
@@ -244,11 +239,6 @@ def _models(name: str, effort: str, seed: int, rows: int | None) -> Callable[[in
                                                     threads=int(os.environ.get("OMP_NUM_THREADS", "2"))))
 
 
-def _commit() -> str:
-    found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
-
-
 def _rows(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     low, _, high = arguments.windows.partition(":")
     ks = range(int(low), int(high) if high else int(low) + 1)
@@ -288,15 +278,7 @@ def main() -> None:
         print(f"{row['task']:13s} {row['series']:6.0f} {pairs} {row['below 0.05']:6.3f} {row['below 0.5']:6.3f} "
               f"{row['below 0.95']:6.3f} {row['mean/actual']:6.3f} {row['fit s']:6.1f} {row['predict s']:6.1f}", flush=True)
         if arguments.append:
-            RESULTS.parent.mkdir(exist_ok=True)
-            command = " ".join(["python", "benchmarks/spine_accuracy.py", *sys.argv[1:]])
-            row = {"date": date.today().isoformat(), "commit": _commit(), "command": command, **row}
-            new = not RESULTS.exists()
-            with RESULTS.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(row))
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
+            append_row("spine_accuracy", row)
 
 
 if __name__ == "__main__":
