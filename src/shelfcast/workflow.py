@@ -198,8 +198,9 @@ def demo(folder: Path, *, say: Say = silent, progress: Progress | None = None) -
     folder.mkdir(parents=True, exist_ok=True)
     say("Simulating the demo chain ...")
     chain = demo_chain(DEMO)
-    write_chain(chain, folder / "chain")
-    write_soiled(soil(chain.sales, seed=DEMO.seed), folder / "chain" / "sales.csv")
+    with whole_folder(folder / "chain") as whole:  # the chain and its messy export appear together
+        write_chain(chain, whole)
+        write_soiled(soil(chain.sales, seed=DEMO.seed), whole / "sales.csv")
     return forecast(demo_settings(folder), say=say, progress=progress)
 
 
