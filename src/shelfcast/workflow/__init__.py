@@ -1,0 +1,15 @@
+"""One short function for each thing that a user can ask for; every door calls these and nothing beneath them.
+
+    check     what is wrong or odd in sales
+    clean     a clean panel and what was changed
+    fit       a fitted model, kept as a folder
+    forecast  read, check, clean, score on the last window, fit, forecast, report
+    demo      the same on a simulated chain
+    models    which models there are; `doctor`: what is installed and why
+"""
+
+from shelfcast.workflow.forecasting import ForecastResult, demo, fit, forecast
+from shelfcast.workflow.preparing import Prepared, Say, check, clean, silent
+from shelfcast.workflow.telling import doctor, models
+
+__all__ = ["ForecastResult", "Prepared", "Say", "check", "clean", "demo", "doctor", "fit", "forecast", "models", "silent"]

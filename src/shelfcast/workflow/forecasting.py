@@ -1,0 +1,224 @@
+"""Fit and forecast: the way from sales to a forecast, its score, its run folder and its page."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import shelfcast
+from shelfcast.errors import SettingsError, SourceError, masked, printable, shorten, shorten_path
+from shelfcast.evaluate.backtest import Backtest, backtest
+from shelfcast.files import check_folder, check_target, whole_folder
+from shelfcast.forecast import MEAN
+from shelfcast.models.base import Forecaster, require_future
+from shelfcast.models.registry import (
+    check_saved,
+    make_model,
+    model_names,
+    save_model,
+)
+from shelfcast.names import DATE, quantile_column
+from shelfcast.operate.batches import ForecastBatches
+from shelfcast.operate.runs import FORECAST, MANIFEST, MODEL, Manifest, write_tables
+from shelfcast.panel import SalesPanel
+from shelfcast.progress import Progress, Silent, stage
+from shelfcast.settings import ForecastSettings, as_json, to_toml
+from shelfcast.show.content import About
+from shelfcast.show.evidence import accuracy_table, findings_table
+from shelfcast.show.gather import gather
+from shelfcast.show.report import write_report
+from shelfcast.workflow.choosing import choose_model, fitted_folder, is_fitted_folder
+from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
+
+BACKTEST_SERIES = 5_000  # series that the one-window score is taken on, when there are more
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastResult:
+    """What a forecast leaves.
+
+    Attributes
+    ----------
+    summary : plain values for people and programs: what ran, on what, how well, what needs attention
+    head : the first rows of the forecast
+    files : {what: where it was written}
+    """
+
+    summary: Mapping[str, Any]
+    head: pl.DataFrame
+    files: Mapping[str, Path]
+
+
+def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | None = None) -> Mapping[str, Any]:
+    """Fit a model on all history and keep it in `settings.run`."""
+    if settings.run is None:
+        raise SettingsError("Fitting needs a folder to keep the model in: give --run FOLDER.")
+    _refuse_early(settings)
+    clock, progress = Clock(), progress or Silent()
+    prepared = prepare(settings, clock, say, progress)
+    model, why = choose_model(settings, prepared.panel)
+    with clock("fit"), stage(progress, "fitting", 1):
+        model.fit(prepared.panel)
+    manifest = manifest_of("fit", settings, prepared, model, why, clock)
+    with whole_folder(settings.run) as folder:
+        save_model(model, folder / MODEL, panel=prepared.panel)
+        (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
+        manifest.write(folder, settings=as_json(settings))
+    return {"verb": "fit", "model": model.traits.name, "why_model": why, "series": len(prepared.panel),
+            "files": {"run": str(settings.run)}}
+
+
+def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progress | None = None) -> ForecastResult:
+    """Forecast every series that is still sold; write what was asked for.
+
+    Raises
+    ------
+    DataError
+        If the sales cannot be read into a panel, or a known covariate has no future row.
+    SettingsError
+        If a result could not be written where it was asked for; said before the work starts.
+    """
+    _refuse_early(settings)
+    clock, progress = Clock(), progress or Silent()
+    prepared = prepare(settings, clock, say, progress)
+    panel = prepared.panel
+    require_future(panel, settings.horizon)
+    model, why = choose_model(settings, panel)
+    say(f"Model: {model.traits.name} ({why}).")
+    scores = None
+    if settings.backtest:
+        with clock("backtest"):
+            scores = _backtest(settings, model, panel, say, progress)
+    if model.traits.needs_fit and not is_fitted_folder(settings.model):
+        with clock("fit"), stage(progress, "fitting", 1):
+            model.fit(panel)
+    with ForecastBatches() as batches:
+        with clock("predict"), stage(progress, "forecasting", len(panel)) as bar:
+            for part in panel.chunks(settings.batch if model.traits.series_apart else len(panel)):
+                batches.add(model.predict(part, horizon=settings.horizon, levels=settings.all_levels))
+                bar.advance(len(part))
+        manifest = manifest_of("forecast", settings, prepared, model, why, clock)
+        files = _write(settings, prepared, model, batches, scores, manifest, clock)
+        head = batches.scan(settings.levels).head(10).collect()
+        summary = _summary(settings, prepared, batches, scores, manifest, files)
+    return ForecastResult(summary=summary, head=head, files=files)
+
+
+def demo(folder: Path, *, say: Say = silent, progress: Progress | None = None) -> ForecastResult:
+    """Simulate the demo chain into `folder/chain`, spoil its sales as a messy export, and run the whole path on that, into
+    `folder/run`."""
+    from shelfcast.world.chain import DEMO, demo_chain
+    from shelfcast.world.dirt import soil, write_soiled
+    from shelfcast.world.tables import write_chain
+
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise SettingsError(f"{str(folder)!r} is a file; give the name of a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    say("Simulating the demo chain ...")
+    chain = demo_chain(DEMO)
+    with whole_folder(folder / "chain") as whole:  # the chain and its messy export appear together
+        write_chain(chain, whole)
+        write_soiled(soil(chain.sales, seed=DEMO.seed), whole / "sales.csv")
+    return forecast(demo_settings(folder), say=say, progress=progress)
+
+
+def demo_settings(folder: Path) -> ForecastSettings:
+    """The forecast that the demo makes: what a user would ask for on these files."""
+    chain = folder / "chain"
+    return ForecastSettings(sales=chain / "sales.csv", places=chain / "places.csv", static=chain / "items.csv", horizon=28,
+                            known=("open", "promo", "price", "holiday"), model="boosted", options={"effort": "fast"},
+                            run=folder / "run", report=folder / "report.html")
+
+
+def _refuse_early(settings: ForecastSettings) -> None:
+    """What would fail in the end is said before the work starts: targets, and the name of the model."""
+    inputs = [str(s) for s in (settings.sales, *settings.covariates, settings.static, settings.places) if isinstance(s, str | Path)]
+    for target in (settings.out, settings.report):
+        if target is not None:
+            check_target(target)
+            if any(is_among(target, given) for given in inputs):
+                raise SettingsError(f"{str(target)!r} is one of the files that are read, and inputs are never changed. Give "
+                                    f"the result another name.")
+    rules(settings)
+    if settings.run is not None:
+        check_folder(settings.run, marks=[MANIFEST])
+    if is_fitted_folder(settings.model):
+        if settings.options:
+            raise SettingsError(f"The model in {shorten_path(settings.model)!r} is already fitted; the setting "
+                                f"{shorten(next(iter(settings.options)))!r} cannot change it. Leave --set out, or fit again.")
+        if not Path(settings.model).is_dir():
+            raise SourceError(f"There is no folder {shorten_path(settings.model)!r}, so no model. Give the folder that `shelfcast "
+                              f"fit --run` or `shelfcast forecast --run` wrote, or a name: {', '.join(model_names())}.")
+        check_saved(fitted_folder(settings.model))
+    elif settings.model != "auto":
+        make_model(settings.model, settings.options)
+    elif settings.options:
+        make_model("boosted", settings.options)  # what auto chooses unless the past is short
+
+
+def _backtest(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, say: Say, progress: Progress) -> Backtest | None:
+    length = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
+    if length < 2 * settings.horizon:
+        say(f"No backtest: {length} periods of history cannot be split into a past and a window of {settings.horizon}.")
+        return None
+    return backtest(model, panel, horizon=settings.horizon, rival=make_model("naive"), max_series=BACKTEST_SERIES,
+                    seed=settings.seed, progress=progress)
+
+
+def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, batches: ForecastBatches, scores: Backtest | None,
+           manifest: Manifest, clock: Clock) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    content = None
+    if settings.report is not None or settings.run is not None:
+        with clock("report"):
+            content = gather(prepared.panel, batches.scan(), _about(settings, manifest), findings=findings_table(prepared.findings),
+                             changes=prepared.cleaned.changes, accuracy=accuracy_table(scores), withdrawn=prepared.withdrawn)
+    if settings.run is not None and content is not None:
+        with whole_folder(settings.run) as folder:
+            batches.write(folder / FORECAST)
+            save_model(model, folder / MODEL, panel=prepared.panel)
+            tables = {"findings": prepared.findings.to_frame(), "changes": prepared.cleaned.changes,
+                      "rejected": prepared.cleaned.rejected, "withdrawn": prepared.withdrawn}
+            write_tables(folder, tables if scores is None else {**tables, "scores": scores.scores})
+            write_report(folder / "report.html", content)
+            (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
+            replace(manifest, seconds=clock.seconds).write(folder, settings=as_json(settings))
+        files["run"] = settings.run
+    if settings.report is not None and content is not None:
+        write_report(settings.report, content)
+        files["report"] = settings.report
+    if settings.out is not None:
+        batches.write(settings.out, settings.levels)
+        files["forecast"] = settings.out
+    return files
+
+
+def _summary(settings: ForecastSettings, prepared: Prepared, batches: ForecastBatches, scores: Backtest | None, manifest: Manifest,
+             files: Mapping[str, Path]) -> dict[str, Any]:
+    """What the command line prints and --json writes."""
+    median = quantile_column(0.5)
+    totals = (batches.scan().group_by(DATE).agg(pl.col(MEAN).sum(), pl.col(median).sum().alias("sum of medians")).sort(DATE)
+              .collect(engine="streaming"))
+    return {
+        "verb": manifest.verb, "model": manifest.model, "why_model": manifest.why_model, "frequency": manifest.frequency,
+        "cutoff": manifest.cutoff, "horizon": settings.horizon, "first": str(totals[DATE][0]), "last": str(totals[DATE][-1]),
+        "series": manifest.counts["forecast"], "withdrawn": manifest.counts["withdrawn"], "rows": batches.rows,
+        "total_mean": float(totals[MEAN].sum()), "fingerprint": manifest.fingerprint,
+        "findings": severities(prepared.findings), "backtest": None if scores is None else scores.headline(),
+        "seconds": dict(manifest.seconds), "files": {k: str(v) for k, v in files.items()},
+    }
+
+
+def _about(settings: ForecastSettings, manifest: Manifest) -> About:
+    """What the report says of its own making."""
+    named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
+    source = printable(Path(masked(str(settings.sales))).name) if named else "sales"
+    lines = {"shelfcast": shelfcast.__version__, "model": f"{manifest.model} ({manifest.why_model})", "cutoff": manifest.cutoff,
+             "seed": manifest.seed, "data fingerprint": manifest.fingerprint,
+             "device": f"{manifest.device} ({manifest.why_device})",
+             "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items())}
+    return About(title=source, source=source, model=manifest.model, why=manifest.why_model,
+                 manifest=tuple((k, str(v)) for k, v in lines.items()))
