@@ -1,0 +1,1 @@
+"""Adjust: forecasts into better forecasts: combined, calibrated, coherent, overridden by planners."""
