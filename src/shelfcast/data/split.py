@@ -12,7 +12,7 @@ import polars as pl
 
 from shelfcast.data.lines import ROW, SalesLines, text_of
 from shelfcast.errors import DataError, SettingsError, shorten
-from shelfcast.names import DATE, KEYS
+from shelfcast.names import DATE, KEYS, SALES
 from shelfcast.panel import PERIOD, SERIES, CovariateTable, SalesPanel, hide_future
 
 
@@ -52,45 +52,124 @@ def cut(panel: SalesPanel, cutoff: int | date | str) -> SalesPanel:
 
 @dataclass(frozen=True)
 class Window:
-    """One piece of the past to forecast: `past` for the model, `truth()` for the judge, never for a model."""
+    """One piece of the past to forecast: `past` for the model, `truth()` for the judge, never for a model.
+
+    Attributes
+    ----------
+    past : what is known; where series end at dates of their own, each holds its sales up to its own cutoff, and the panel's
+        cutoff is the last of them
+    horizon : periods to forecast, from each series' cutoff on
+    cutoffs : int (N,), last period of history of each series, where they differ; None where all end with `past`
+    """
 
     past: SalesPanel
     horizon: int
     _whole: SalesPanel
     _positions: np.ndarray  # (N,) where the series of `past` stand in the whole panel
+    cutoffs: np.ndarray | None = None
+
+    @property
+    def ends(self) -> np.ndarray:
+        """int (N,), last period of history of each series."""
+        return np.full(len(self.past), self.past.cutoff) if self.cutoffs is None else self.cutoffs
 
     def truth(self) -> np.ndarray:
         """float64 (N, H), units: what was sold in the window, nan where it is not known; rows as in `past.series`."""
+        return self._later(None)
+
+    def later(self, covariate: str) -> np.ndarray:
+        """float64 (N, H): what a known or past covariate turned out to be in the window, nan where it is not given."""
+        return self._later(covariate)
+
+    def _later(self, covariate: str | None) -> np.ndarray:
         at = self._positions
         # First the run that holds them all, which is no copy: a slice of a million series must not cost a pass over all of them.
         # And only the periods after the window's cutoff are laid out: their years of history would not fit.
         whole = self._whole.select(slice(int(at[0]), int(at[-1]) + 1)).select(at - at[0])
-        return whole.dense(context=whole.cutoff - self.past.cutoff, covariates=()).sales[:, : self.horizon]
+        ends = self.ends
+        first = int(ends.min())
+        dense = whole.dense(context=whole.cutoff - first, covariates=() if covariate is None else (covariate,))
+        values = dense.sales if covariate is None else {**dense.known, **dense.past}[covariate]
+        if self.cutoffs is None:
+            return values[:, : self.horizon]
+        return np.take_along_axis(values, (ends - first)[:, None] + np.arange(self.horizon), axis=1)
 
     def select(self, which: np.ndarray | Sequence[int] | slice) -> "Window":
         """The window of some series, by rising positions in `past.series`."""
-        return replace(self, past=self.past.select(which), _positions=self._positions[which])
+        return replace(self, past=self.past.select(which), _positions=self._positions[which],
+                       cutoffs=None if self.cutoffs is None else self.cutoffs[which])
+
+    def by_cutoff(self) -> Iterator[tuple[np.ndarray, SalesPanel]]:
+        """(positions, panel to predict from) of the series of each cutoff, the earliest first; one when all end together."""
+        if self.cutoffs is None:
+            yield np.arange(len(self.past)), self.past
+            return
+        for cutoff in np.unique(self.cutoffs):
+            at = np.flatnonzero(self.cutoffs == cutoff)
+            yield at, _with_gaps_given(cut(self.past.select(at), int(cutoff)), self.horizon)
 
 
-def windows(panel: SalesPanel, *, horizon: int, count: int = 1) -> Iterator[Window]:
-    """The last `count` windows of `horizon` periods, oldest first; window k ends k horizons before the cutoff.
+def windows(panel: SalesPanel, *, horizon: int, count: int = 1, step: int | None = None,
+            own_ends: bool = False) -> Iterator[Window]:
+    """The last `count` windows of `horizon` periods, oldest first; the last ends at the cutoff.
+
+    Parameters
+    ----------
+    step : periods from one window to the next; the horizon when None, so that they follow each other. Less lets them overlap
+    own_ends : count back from each series' own last known sale instead of from the panel's cutoff, as the public benchmarks
+        do; no series then shows more than it had, and each window's truth has the full length
 
     Raises
     ------
     SettingsError
         If the oldest window would begin before all history.
     """
+    step = horizon if step is None else step
     if horizon < 1 or count < 1:
         raise SettingsError(f"Windows need a horizon and a count of at least 1; got {shorten(horizon)} and {shorten(count)}.")
-    start = int(panel.series["start"].min())  # type: ignore[arg-type]
-    if panel.cutoff - horizon * count < start:
-        length = panel.cutoff - start + 1
-        raise SettingsError(f"{count} windows of {horizon} {panel.frequency.noun}s need more than {horizon * count} periods "
+    if step < 1:
+        raise SettingsError(f"Windows lie at least 1 period apart; the step is {shorten(step)}.")
+    begun = panel.series["start"].to_numpy()
+    ends = _own_ends(panel) if own_ends else np.full(len(panel), panel.cutoff)
+    reach = horizon + step * (count - 1)
+    if not (ends - reach >= begun).any():
+        length = int((ends - begun).max()) + 1
+        raise SettingsError(f"{count} windows of {horizon} {panel.frequency.noun}s need more than {reach} periods "
                             f"of history; there are {length}.")
-    for k in range(count, 0, -1):
-        past = cut(panel, panel.cutoff - horizon * k)
-        begun = np.flatnonzero(panel.series["start"].to_numpy() <= past.cutoff)
-        yield Window(_with_gaps_given(past, horizon), horizon, panel, begun)
+    for back in range(reach, horizon - 1, -step):
+        kept = np.flatnonzero(begun <= ends - back)
+        if own_ends:
+            cutoffs = ends[kept] - back
+            past = cut(_up_to(panel.select(kept), cutoffs), int(cutoffs.max()))
+            yield Window(_with_gaps_given(past, horizon), horizon, panel, kept, cutoffs)
+        else:
+            yield Window(_with_gaps_given(cut(panel, panel.cutoff - back), horizon), horizon, panel, kept)
+
+
+def _own_ends(panel: SalesPanel) -> np.ndarray:
+    """int (N,): the last period in which a series' sales are known; before its start where none are."""
+    known = panel.rows.filter((pl.col(PERIOD) <= panel.cutoff) & pl.col(SALES).is_not_null())
+    last = known.group_by(SERIES).agg(pl.col(PERIOD).max())
+    ends = panel.series["start"].to_numpy().astype(np.int64) - 1
+    ends[last[SERIES].to_numpy()] = last[PERIOD].to_numpy()
+    return ends
+
+
+def _up_to(panel: SalesPanel, cutoffs: np.ndarray) -> SalesPanel:
+    """The panel in which each series shows sales and past covariates up to its own cutoff (N,), and later nothing that is known."""
+    limit = pl.Series(cutoffs)[panel.rows[SERIES]]
+    hidden = [c for c in panel.rows.columns if c == SALES or panel.covariates.get(c) == "past"]
+    rows = panel.rows.with_columns(pl.when(pl.col(PERIOD) > limit).then(None).otherwise(pl.col(c)).alias(c) for c in hidden)
+    if panel.absent == "zero":  # there a period without a row means that nothing was sold, which nobody knows yet
+        after = int(cutoffs.max()) - cutoffs
+        series = np.repeat(np.arange(len(panel), dtype=np.uint32), after)
+        period = np.arange(len(series)) - np.repeat(np.cumsum(after) - after, after) + np.repeat(cutoffs, after) + 1
+        unknown = pl.DataFrame({SERIES: series, PERIOD: period.astype(np.int32)})
+        gaps = unknown.join(rows, on=[SERIES, PERIOD], how="anti")
+        rows = pl.concat([rows, gaps], how="diagonal").sort(SERIES, PERIOD)
+    elif len(rows.columns) == len(hidden) + 2:  # no known covariate stands in the rows: those that are hidden say nothing
+        rows = rows.filter(pl.col(PERIOD) <= limit)
+    return replace(panel, rows=rows)
 
 
 def _with_gaps_given(past: SalesPanel, horizon: int) -> SalesPanel:
