@@ -100,8 +100,8 @@ class Overrides:
             if name not in given:
                 row = self.table.filter(pl.col(name).is_not_null())[ROW].to_list()[:1]
                 raise UnknownNameError("attribute of items or places", name, given,
-                                       advice=f"Row {row[0] if row else 1} of {self.source} uses it. Give attributes with --static or --places, or "
-                                              f"leave the column out.")
+                                       advice=f"Row {row[0] if row else 1} of {self.source} uses it. Give attributes with --static "
+                                              f"or --places, or leave the column out.")
             key, table = given[name]
             out[name] = texts(table.join(series.select(key).unique(), on=key, how="semi")[name]).drop_nulls().unique().sort()
         return out
