@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-import shelfcast.evaluate.backtest as replay
+import shelfcast.evaluate.backtest as replaying
 from shelfcast.data.classes import demand_classes
 from shelfcast.data.split import cut, windows
 from shelfcast.errors import DataError, SettingsError
@@ -81,7 +81,7 @@ def test_scores_of_groups_are_those_of_their_series_alone(kind):
 
 def test_the_size_of_a_slice_changes_no_score(monkeypatch):
     whole = backtest(make_model("naive"), chain(), horizon=7, windows=2).scores
-    monkeypatch.setattr(replay, "_CHUNK", 5)
+    monkeypatch.setattr(replaying, "CHUNK", 5)
     sliced = backtest(make_model("naive"), chain(), horizon=7, windows=2).scores
     assert sliced.drop("value").equals(whole.drop("value"))
     np.testing.assert_allclose(sliced["value"], whole["value"], rtol=1e-9)

@@ -10,6 +10,8 @@ N series, H periods. Each returns one number unless it says otherwise; nan when 
 except for `coverage` (best at its level) and `bias` (best at 0).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -106,6 +108,72 @@ def sql(actual: np.ndarray, quantiles: np.ndarray, levels: np.ndarray, *, scale:
     """Scaled quantile loss: mean of 2 pinball / scale over levels, periods and series (fev; Shchur et al. 2023)."""
     losses = 2 * pinball_losses(actual, quantiles, levels) / _usable(scale)[:, None, None]
     return float(np.mean([_mean(losses[:, :, i]) for i in range(losses.shape[2])]))
+
+
+def level_weights(levels: Sequence[float] | np.ndarray) -> np.ndarray:
+    """(Q,) share of the probabilities from 0 to 1 that lie nearest to each level; they add up to 1.
+
+    >>> level_weights([0.1, 0.5, 0.9])
+    array([0.3, 0.4, 0.3])
+    """
+    at = np.asarray(levels, dtype=float)
+    edges = np.concatenate([[0.0], (at[1:] + at[:-1]) / 2, [1.0]])
+    return np.diff(edges)
+
+
+def crps(actual: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> float:
+    """Continuous ranked probability score, units, approximated from quantiles.
+
+    CRPS is twice the integral of the pinball loss over all levels (Laio and Tamea 2007). The integral is taken as a sum in which
+    each level stands for the probabilities nearest to it (`level_weights`); on an even grid that is 2 x mean pinball. What lies
+    beyond the outermost levels is charged as if their quantile stood there, too.
+    """
+    losses = pinball_losses(actual, quantiles, levels)
+    return _mean((2 * losses * level_weights(levels)).sum(axis=2))
+
+
+def crps_sample(actual: np.ndarray, samples: np.ndarray) -> float:
+    """Continuous ranked probability score, units, of equally likely samples (N, H, S): E|X - y| - E|X - X'| / 2.
+
+    Exact for the empirical distribution of the samples (Gneiting and Raftery 2007, eq. 21).
+    """
+    ordered = np.sort(samples, axis=2)
+    s = samples.shape[2]
+    spread = (ordered * (2 * np.arange(1, s + 1) - s - 1)).sum(axis=2) / s**2  # E|X - X'| / 2, from sorted samples
+    return _mean(np.abs(actual[:, :, None] - samples).mean(axis=2) - spread)
+
+
+def interval_coverage(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
+    """Share of actuals within an interval, both ends included; 0.8 is right for the one from 0.1 to 0.9."""
+    return _mean(np.where(np.isfinite(actual), (lower <= actual) & (actual <= upper), np.nan))
+
+
+def interval_width(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
+    """Mean width of an interval, units, over the periods where the actual is known."""
+    return _mean(np.where(np.isfinite(actual), upper - lower, np.nan))
+
+
+def interval_score(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray, *, share: float) -> float:
+    """Mean interval score, units (Winkler 1972; Gneiting and Raftery 2007, eq. 43): the width, and 2 / (1 - share) for each unit by
+    which the actual lies outside.
+
+    Parameters
+    ----------
+    share : of actuals that the interval should hold, such as 0.8
+    """
+    return _mean(interval_scores(actual, lower, upper, share=share))
+
+
+def interval_scores(actual: np.ndarray, lower: np.ndarray, upper: np.ndarray, *, share: float) -> np.ndarray:
+    """Interval score of each period, (N, H), units; nan where the actual is not known."""
+    outside = np.maximum(lower - actual, 0.0) + np.maximum(actual - upper, 0.0)
+    return upper - lower + 2 / (1 - share) * outside
+
+
+def stability(values: np.ndarray) -> float:
+    """How much a measure changes from window to window: standard deviation over windows (K,), with K - 1; nan below 2 windows."""
+    seen = values[np.isfinite(values)]
+    return float(np.std(seen, ddof=1)) if len(seen) > 1 else float("nan")
 
 
 def coverage(actual: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
