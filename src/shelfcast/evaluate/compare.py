@@ -33,6 +33,7 @@ from shelfcast.names import ITEM, LOCATION
 
 By = Literal["series", "item", "location"]
 FEW_UNITS: Final = 3  # fewer have no interval of their own: drawing two again and again says nothing
+DEFAULT: Final = Resampling()
 MOST_GROUPS: Final = 40  # groups of a kind with an interval, those with the largest contribution
 GROUP_SCHEMA: Final = {
     "kind": pl.String, "group": pl.String, "series": pl.Int64, "a": pl.Float64, "b": pl.Float64, "difference": pl.Float64,
@@ -118,7 +119,7 @@ class Comparison:
 
 
 def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None = None, baseline: str | None = None,
-            by: By = "series", settings: Resampling = Resampling()) -> Comparison:
+            by: By = "series", settings: Resampling = DEFAULT) -> Comparison:
     """Compare models.
 
     Parameters
@@ -151,13 +152,14 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
     order = [int(i) for i in np.argsort(scores, kind="stable")]
     chosen = pair or ((0, 1) if len(order) == 2 else (order[0], order[1]))
     base = contest.position(baseline) if baseline else chosen[1] if len(order) == 2 else order[-1]
+    kinds = [_by_class(contest, measure, chosen, clusters, units, settings),
+             *(_by_key(contest, measure, chosen, key, clusters, units, settings) for key in (LOCATION, ITEM))]
     return Comparison(
         measure=measure, by=by, settings=settings, contest=contest, baseline=contest.models[base], pairs=pairs, pair=chosen,
         ranking=_ranking(contest.models, measure, found, order, base, settings),
-        measures=_measures(contest, chosen, clusters, units, settings, pairs), wins=_wins(contest, measure, chosen, clusters, settings),
-        through_time=_through_time(contest, measure, chosen), windows=_windows(contest, measure, chosen, clusters, units, settings),
-        groups=pl.concat([_by_class(contest, measure, chosen, clusters, units, settings),
-                          *(_by_key(contest, measure, chosen, key, clusters, units, settings) for key in (LOCATION, ITEM))]),
+        measures=_measures(contest, chosen, clusters, units, settings, pairs),
+        wins=_wins(contest, measure, chosen, clusters, settings), through_time=_through_time(contest, measure, chosen),
+        groups=pl.concat(kinds), windows=_windows(contest, measure, chosen, clusters, units, settings),
         told=(*contest.told, *_told(contest, found, by, settings)))
 
 
@@ -173,8 +175,8 @@ def group_table(contest: Contest, measure: Measure, pair: tuple[int, int], *, ki
 
 
 def step_table(contest: Contest, measure: Measure, numerators: np.ndarray, denominators: np.ndarray, units: np.ndarray, *,
-               pair: tuple[int, int], names: Sequence[str], by: By, settings: Resampling) -> pl.DataFrame:
-    """The pair by stretches of the horizon, in their order; columns `GROUP_SCHEMA`.
+               names: Sequence[str], by: By, settings: Resampling) -> pl.DataFrame:
+    """Two models by stretches of the horizon, in their order; columns `GROUP_SCHEMA`.
 
     Parameters
     ----------
@@ -193,18 +195,17 @@ def verdict(pair: Pair, confidence: float) -> str:
     """One sentence: which is better and by how much, or that no difference is shown."""
     deciding = pair.deciding
     if not np.isfinite(deciding.low):
-        return f"Nothing can be claimed: {pair.measure} of {pair.a} is {pair.score_a:.4g}, of {pair.b} {pair.score_b:.4g}, without an interval."
+        return (f"Nothing can be claimed: {pair.measure} of {pair.a} is {pair.score_a:.4g}, of {pair.b} {pair.score_b:.4g}, "
+                f"without an interval.")
     if deciding is pair.skill:
-        said = f"{abs(deciding.value):.1%} {'lower' if deciding.value >= 0 else 'higher'} {pair.measure}"
+        said = f"{pair.a} has {abs(deciding.value):.1%} {'lower' if deciding.value >= 0 else 'higher'} {pair.measure} than {pair.b}"
         between = f"{confidence:.0%} interval of the skill {deciding.low:+.1%} to {deciding.high:+.1%}"
     else:
-        said = f"{pair.measure} {pair.score_a:.4g} against {pair.score_b:.4g}"
+        said = f"{pair.measure} of {pair.a} is {pair.score_a:.4g}, of {pair.b} {pair.score_b:.4g}"
         between = f"{confidence:.0%} interval of the difference {deciding.low:+.4g} to {deciding.high:+.4g}"
     if pair.winner is None:
-        return f"No difference is shown: {pair.a} has {said} than {pair.b} ({between}, which holds zero)." if deciding is pair.skill else (
-            f"No difference is shown: {said} ({between}, which holds zero).")
-    loser = pair.b if pair.winner == pair.a else pair.a
-    return f"{pair.winner} is better than {loser}: {pair.a} has {said}{' than ' + pair.b if deciding is pair.skill else ''} ({between})."
+        return f"No difference is shown: {said} ({between}, which holds zero)."
+    return f"{pair.winner} is better than {pair.b if pair.winner == pair.a else pair.a}: {said} ({between})."
 
 
 def _units(contest: Contest, clusters: np.ndarray | None) -> int:
@@ -257,7 +258,7 @@ def _ranking(models: Sequence[str], measure: Measure, found: Replicates, order: 
                      "rank_low": int(low), "rank_high": int(high), "first": float((ranks[:, i] == 1).mean()),
                      "skill": None if skill is None else skill.value, "skill_low": None if skill is None else skill.low,
                      "skill_high": None if skill is None else skill.high, "p": float(at) if np.isfinite(at) else None})
-    floats = {name: pl.Float64 for name in ("skill", "skill_low", "skill_high", "p")}
+    floats = dict.fromkeys(("skill", "skill_low", "skill_high", "p"), pl.Float64)
     return pl.DataFrame(rows, schema_overrides=floats)
 
 
@@ -354,7 +355,7 @@ def _group_rows(kind: str, names: Sequence[str], counts: Sequence[int], found: S
     rows = []
     for name, count, one, moved in zip(names, counts, found, units, strict=True):
         pair = _pair(("a", "b"), measure, one, (0, 1), settings)
-        sure = one.units >= FEW_UNITS or one.by_both is not None
+        sure = one.units >= FEW_UNITS or one.by_window is not None
         skill = pair.skill
         won = {"a": "better", "b": "worse", None: "not shown"}[pair.winner] if sure else "not shown"
         ends = [v if sure and np.isfinite(v) else None for v in (pair.difference.low, pair.difference.high,
@@ -370,11 +371,11 @@ def _windows_said(contest: Contest) -> str:
 
 
 def _told(contest: Contest, found: Replicates, by: str, settings: Resampling) -> list[str]:
-    drawn = {"series": "series", "item": "items (all places of an item together)", "location": "places (all items of a place together)"}
+    drawn = {"series": "series", "item": "items (with all their places)", "location": "places (with all their items)"}
     told = [f"Intervals come from {settings.replicates:,} replicates that draw {found.units:,} {drawn[by]}"
-            + (f" and {found.windows} windows" if found.by_both is not None else "")
-            + f" with replacement (pigeonhole bootstrap, Owen 2007); the losses lie as on {found.effective:,.0f} equal ones."]
-    if found.by_both is None:
+            + (f" and {found.windows} windows" if found.by_window is not None else "")
+            + f" with replacement; the losses lie as on {found.effective:,.0f} equal ones."]
+    if found.by_window is None:
         told.append(f"{_windows_said(contest).capitalize()} cannot be drawn with replacement, so the intervals hold for "
                     f"{'this window' if len(contest.cutoffs) == 1 else 'these windows'} only: another month may decide otherwise. "
                     f"Backtest on at least {LEAST_WINDOWS * settings.block} windows for a claim about time.")

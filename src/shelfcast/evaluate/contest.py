@@ -160,13 +160,13 @@ def _common_series(table: pl.DataFrame, models: Sequence[str], told: list[str]) 
     common = counted.filter(pl.col("sides") == len(models)).drop("sides")
     if not common.height:
         row = counted.row(0, named=True)
-        raise DataError(f"The models share no series in any window; {_who(row)}, is measured for {shorten(row['model'])} but not for "
-                        f"all of {', '.join(map(shorten, models))}.")
+        raise DataError(f"The models share no series in any window; {_who(row)}, is measured for {shorten(row['model'])} but not "
+                        f"for all of {', '.join(map(shorten, models))}.")
     lost = counted.filter(pl.col("sides") < len(models)).select(WINDOW_KEYS).unique(maintain_order=True)
     if lost.height:
         kept = common.height // len(models)
-        told.append(f"Compared on {kept:,} of {kept + lost.height:,} series and windows, those that all models have; the first left "
-                    f"out: {_who(lost.row(0, named=True))}.")
+        told.append(f"Compared on {kept:,} of {kept + lost.height:,} series and windows, those that all models have; the first "
+                    f"left out: {_who(lost.row(0, named=True))}.")
     return common
 
 
@@ -192,14 +192,15 @@ def _arrays(table: pl.DataFrame, models: Sequence[str], told: Sequence[str]) -> 
     series = table.select(KEYS).unique().sort(KEYS)
     cutoffs = table["cutoff"].unique().sort()
     names = table["class"].cast(pl.String).unique(maintain_order=True)
-    at = (table.select(*KEYS).join(series.with_row_index("_series"), on=KEYS, how="left", maintain_order="left")["_series"].to_numpy(),
+    numbered = series.with_row_index("position")
+    at = (table.select(KEYS).join(numbered, on=KEYS, how="left", maintain_order="left")["position"].to_numpy(),
           table["cutoff"].replace_strict(cutoffs, range(len(cutoffs)), return_dtype=pl.Int64).to_numpy(),
           table["model"].replace_strict(list(models), range(len(models)), return_dtype=pl.Int64).to_numpy())
     n, w, m = (a.astype(np.intp) for a in at)
     shape = len(cutoffs), series.height
 
-    def laid(column: str, dtype: type = float) -> np.ndarray:
-        out = np.zeros(shape, dtype=dtype)
+    def laid(column: str) -> np.ndarray:
+        out = np.zeros(shape)
         out[w, n] = table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
         return out
 
@@ -213,8 +214,9 @@ def _arrays(table: pl.DataFrame, models: Sequence[str], told: Sequence[str]) -> 
     classes[w, n] = table["class"].cast(pl.String).replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
     last = classes.shape[0] - 1 - np.argmax((classes >= 0)[::-1], axis=0)
     named = pl.Series("class", [str(name) for name in names])[classes[last, np.arange(series.height)]]
+    scaled = np.where(np.isfinite(scale) & (scale > 0), cells, 0.0)
     return Contest(models=tuple(models), cutoffs=tuple(cutoffs.to_list()), series=series.with_columns(named.alias("class")),
-                   cells=cells, scaled=np.where(np.isfinite(scale) & (scale > 0), cells, 0.0), actual=laid("actual"), classes=classes,
+                   cells=cells, scaled=scaled, actual=laid("actual"), classes=classes,
                    class_names=tuple(str(name) for name in names), losses=losses, told=tuple(told))
 
 
