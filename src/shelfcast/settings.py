@@ -84,6 +84,7 @@ class ForecastSettings(SalesSettings):
     run : folder that keeps everything about this run
     report : HTML file to write
     batch : series forecast at a time; bounds memory, changes no number
+    overrides : planners' adjustments, a file or frame that `adjust.override_table.read_overrides` reads; None for none
     """
 
     horizon: int
@@ -96,6 +97,7 @@ class ForecastSettings(SalesSettings):
     run: Path | None = None
     report: Path | None = None
     batch: int = 4_096
+    overrides: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

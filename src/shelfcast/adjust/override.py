@@ -138,15 +138,28 @@ class Moves:
         out[kind == LOCK] = after[kind == LOCK, None]
         return out
 
-    def ledger(self) -> pl.DataFrame:
-        """One row for each series and period that was touched: `item, location, date, kind, before, after, override, who, when,
-        why`; before and after are means in units."""
-        rows, steps = np.nonzero(self.winner >= 0)
-        said = self.overrides.table.select(KIND, pl.col(ID).alias("override"), WHO, WHEN, WHY)[self.winner[rows, steps]]
-        moved = pl.DataFrame({"before": self.before[rows, steps], "after": self.after[rows, steps]})
-        dates = self.frequency.dates(self.cutoff + 1 + np.arange(self.winner.shape[1]))[steps].alias(DATE)
-        keys = self.series.select(KEYS)[rows].with_columns(dates)
+    def ledger(self, which: slice = slice(None)) -> pl.DataFrame:
+        """One row for each period that was touched of all series, or of some: `item, location, date, kind, before, after, override,
+        who, when, why`; before and after are means in units."""
+        winner = self.winner[which]
+        rows, steps = np.nonzero(winner >= 0)
+        said = self.overrides.table.select(KIND, pl.col(ID).alias("override"), WHO, WHEN, WHY)[winner[rows, steps]]
+        moved = pl.DataFrame({"before": self.before[which][rows, steps], "after": self.after[which][rows, steps]})
+        dates = self.frequency.dates(self.cutoff + 1 + np.arange(winner.shape[1]))[steps].alias(DATE)
+        keys = self.series[which].select(KEYS)[rows].with_columns(dates)
         return pl.concat([keys, said.select(KIND), moved, said.drop(KIND)], how="horizontal")
+
+    def by_author(self) -> pl.DataFrame:
+        """One row for each planner, the one who moved most first: `who`, `overrides` that stand somewhere, `periods`, and units
+        moved `up` and `down`."""
+        touched = self.winner >= 0
+        k, move = self.winner[touched], (self.after - self.before)[touched]
+        parts = {"periods": None, "up": np.maximum(move, 0.0), "down": np.maximum(-move, 0.0)}
+        sums = {name: np.bincount(k, weights, len(self.overrides)) for name, weights in parts.items()}
+        table = pl.DataFrame({WHO: self.overrides.table[WHO], **sums}).filter(pl.col("periods") > 0)
+        sums_of = pl.len().alias("overrides"), pl.col("periods").cast(pl.Int64).sum(), pl.col("up", "down").sum()
+        return (table.group_by(WHO).agg(*sums_of)
+                .sort(pl.col("up") + pl.col("down"), WHO, descending=[True, False]))
 
 
 @dataclass(frozen=True)

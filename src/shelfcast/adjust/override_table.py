@@ -118,7 +118,7 @@ def read_overrides(source: Source) -> Overrides:
     """
     opened = open_table(source)
     table = _renamed(opened.frame.collect(engine="streaming"), opened.name)
-    table = table.with_row_index(ROW, offset=1)
+    table = table.drop(ROW, strict=False).with_row_index(ROW, offset=1)
     for name in (FIRST, WHEN, AMOUNT, WHO, WHY, KIND):
         if name not in table.columns:
             others = ", ".join(_ALSO[name])

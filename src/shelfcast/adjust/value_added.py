@@ -151,8 +151,8 @@ def _measures() -> list[pl.Expr]:
     sold = pl.col("actual").abs().sum()
     nearer = (pl.col("error after") < pl.col("error before")) + 0.5 * (pl.col("error after") == pl.col("error before"))
     count = {"decision": "overrides", "line": "series"}
-    return [*(pl.col(c).n_unique().cast(pl.UInt32).alias(word) for c, word in count.items()), pl.len().cast(pl.UInt32).alias("periods"),
-            pl.col("move").sum().alias("moved"), *(pl.col(c).sum() for c in _JUDGED),
+    return [*(pl.col(c).n_unique().cast(pl.UInt32).alias(word) for c, word in count.items()),
+            pl.len().cast(pl.UInt32).alias("periods"), pl.col("move").sum().alias("moved"), *(pl.col(c).sum() for c in _JUDGED),
             pl.when(before > 0).then(1 - after / before).alias("value added"),
             *(pl.when(sold > 0).then((pl.col(c) - pl.col("actual")).sum() / sold).alias(f"bias {c}") for c in ("before", "after")),
             nearer.mean().alias("nearer")]

@@ -126,7 +126,7 @@ def _source(options: argparse.Namespace) -> dict[str, Any]:
 
 def _forecast_settings(options: argparse.Namespace) -> ForecastSettings:
     """`fit` has fewer flags than `forecast`; what it lacks keeps its default."""
-    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels") if hasattr(options, name)}
+    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels", "overrides") if hasattr(options, name)}
     return ForecastSettings(**_source(options), **chosen, horizon=options.horizon, model=options.model, seed=options.seed,
                             options={k: _value(v) for k, v in _merged(options.options).items()},
                             backtest=not getattr(options, "no_backtest", False))
@@ -181,6 +181,9 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     print(f"  model      {summary['model']} ({summary['why_model']})")
     if summary["withdrawn"]:
         print(f"  withdrawn  {summary['withdrawn']:,} series are no longer sold and not forecast")
+    for one in (summary.get("overrides") or {}).get("by", []):
+        print(f"  overrides  {shorten(one['who'], 40)} moved {one['periods']:,} periods: {one['up']:,.0f} units more, "
+              f"{one['down']:,.0f} less")
     counts = ", ".join(f"{n:,} {kind}" for kind, n in summary["findings"].items() if n)
     print(f"  findings   {counts or 'none'}")
     if summary["backtest"]:

@@ -174,6 +174,9 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
                        help=f"quantile levels of the output ({', '.join(f'{q:g}' for q in LEVELS)})")
     group.add_argument("--no-backtest", action="store_true", help="do not score the model on the last window first")
+    group.add_argument("--overrides", metavar="FILE",
+                       help="planners' adjustments: item, location, first, last, kind (value, factor, add, lock), amount, who, "
+                            "when, why; the result is the overridden forecast, a run folder keeps the model's own beside it")
     group = parser.add_argument_group("results")
     group.add_argument("--out", metavar="FILE", help="forecast file to write: .parquet or .csv")
     group.add_argument("--run", metavar="FOLDER", help="run folder: forecast, scores, findings, model, settings, manifest, report")

@@ -1,5 +1,6 @@
 """A forecast that is larger than one wants to hold: written batch by batch, read as one lazy table."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,7 @@ import polars as pl
 from shelfcast.files import scratch_folder, whole_file
 from shelfcast.forecast import MEAN, Forecast, write_table
 from shelfcast.names import DATE, KEYS, quantile_column
+from shelfcast.periods import Frequency
 
 
 class ForecastBatches:
@@ -35,6 +37,11 @@ class ForecastBatches:
         table.write_parquet(path, compression="lz4")
         self.rows += table.height
         self._paths.append(path)
+
+    def parts(self, frequency: Frequency) -> Iterator[Forecast]:
+        """The batches one by one, as they were added."""
+        for path in self._paths:
+            yield Forecast.from_frame(pl.read_parquet(path), freq=frequency)
 
     def scan(self, levels: tuple[float, ...] | None = None) -> pl.LazyFrame:
         """All batches as one lazy table, in order; only some of the levels when given."""

@@ -31,6 +31,7 @@ from shelfcast.show.evidence import accuracy_table, findings_table
 from shelfcast.show.gather import gather
 from shelfcast.show.report import write_report
 from shelfcast.workflow.choosing import choose_model, fitted_folder, is_fitted_folder
+from shelfcast.workflow.overriding import Planned, asked_overrides, check_overrides, overriding
 from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
 
 BACKTEST_SERIES = 5_000  # series that the one-window score is taken on, when there are more
@@ -82,8 +83,10 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
         If a result could not be written where it was asked for; said before the work starts.
     """
     _refuse_early(settings)
+    overrides = asked_overrides(settings)
     clock, progress = Clock(), progress or Silent()
     prepared = prepare(settings, clock, say, progress)
+    check_overrides(overrides, prepared)
     panel = prepared.panel
     require_future(panel, settings.horizon)
     model, why = choose_model(settings, panel)
@@ -100,10 +103,11 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
             for part in panel.chunks(settings.batch if model.traits.series_apart else len(panel)):
                 batches.add(model.predict(part, horizon=settings.horizon, levels=settings.all_levels))
                 bar.advance(len(part))
-        manifest = manifest_of("forecast", settings, prepared, model, why, clock)
-        files = _write(settings, prepared, model, batches, scores, manifest, clock)
-        head = batches.scan(settings.levels).head(10).collect()
-        summary = _summary(settings, prepared, batches, scores, manifest, files)
+        with overriding(batches, overrides, prepared, say=say, progress=progress) as planned:
+            manifest = manifest_of("forecast", settings, prepared, model, why, clock)
+            files = _write(settings, prepared, model, batches, planned, scores, manifest, clock)
+            head = planned.batches.scan(settings.levels).head(10).collect()
+            summary = _summary(settings, prepared, planned, scores, manifest, files)
     return ForecastResult(summary=summary, head=head, files=files)
 
 
@@ -135,7 +139,8 @@ def demo_settings(folder: Path) -> ForecastSettings:
 
 def _refuse_early(settings: ForecastSettings) -> None:
     """What would fail in the end is said before the work starts: targets, and the name of the model."""
-    inputs = [str(s) for s in (settings.sales, *settings.covariates, settings.static, settings.places) if isinstance(s, str | Path)]
+    given = (settings.sales, *settings.covariates, settings.static, settings.places, settings.overrides)
+    inputs = [str(s) for s in given if isinstance(s, str | Path)]
     for target in (settings.out, settings.report):
         if target is not None:
             check_target(target)
@@ -168,17 +173,19 @@ def _backtest(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, 
                     seed=settings.seed, progress=progress)
 
 
-def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, batches: ForecastBatches, scores: Backtest | None,
-           manifest: Manifest, clock: Clock) -> dict[str, Path]:
+def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, batches: ForecastBatches, planned: Planned,
+           scores: Backtest | None, manifest: Manifest, clock: Clock) -> dict[str, Path]:
     files: dict[str, Path] = {}
     content = None
     if settings.report is not None or settings.run is not None:
         with clock("report"):
-            content = gather(prepared.panel, batches.scan(), _about(settings, manifest), findings=findings_table(prepared.findings),
-                             changes=prepared.cleaned.changes, accuracy=accuracy_table(scores), withdrawn=prepared.withdrawn)
+            content = gather(prepared.panel, planned.batches.scan(), _about(settings, manifest, planned),
+                             findings=findings_table(prepared.findings), changes=prepared.cleaned.changes,
+                             accuracy=accuracy_table(scores), withdrawn=prepared.withdrawn)
     if settings.run is not None and content is not None:
         with whole_folder(settings.run) as folder:
             batches.write(folder / FORECAST)
+            planned.write(folder)
             save_model(model, folder / MODEL, panel=prepared.panel)
             tables = {"findings": prepared.findings.to_frame(), "changes": prepared.cleaned.changes,
                       "rejected": prepared.cleaned.rejected, "withdrawn": prepared.withdrawn}
@@ -191,34 +198,34 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, ba
         write_report(settings.report, content)
         files["report"] = settings.report
     if settings.out is not None:
-        batches.write(settings.out, settings.levels)
+        planned.batches.write(settings.out, settings.levels)
         files["forecast"] = settings.out
     return files
 
 
-def _summary(settings: ForecastSettings, prepared: Prepared, batches: ForecastBatches, scores: Backtest | None, manifest: Manifest,
+def _summary(settings: ForecastSettings, prepared: Prepared, planned: Planned, scores: Backtest | None, manifest: Manifest,
              files: Mapping[str, Path]) -> dict[str, Any]:
     """What the command line prints and --json writes."""
     median = quantile_column(0.5)
-    totals = (batches.scan().group_by(DATE).agg(pl.col(MEAN).sum(), pl.col(median).sum().alias("sum of medians")).sort(DATE)
+    totals = (planned.batches.scan().group_by(DATE).agg(pl.col(MEAN).sum(), pl.col(median).sum().alias("sum of medians")).sort(DATE)
               .collect(engine="streaming"))
     return {
         "verb": manifest.verb, "model": manifest.model, "why_model": manifest.why_model, "frequency": manifest.frequency,
         "cutoff": manifest.cutoff, "horizon": settings.horizon, "first": str(totals[DATE][0]), "last": str(totals[DATE][-1]),
-        "series": manifest.counts["forecast"], "withdrawn": manifest.counts["withdrawn"], "rows": batches.rows,
+        "series": manifest.counts["forecast"], "withdrawn": manifest.counts["withdrawn"], "rows": planned.batches.rows,
         "total_mean": float(totals[MEAN].sum()), "fingerprint": manifest.fingerprint,
         "findings": severities(prepared.findings), "backtest": None if scores is None else scores.headline(),
-        "seconds": dict(manifest.seconds), "files": {k: str(v) for k, v in files.items()},
+        "overrides": planned.summary(), "seconds": dict(manifest.seconds), "files": {k: str(v) for k, v in files.items()},
     }
 
 
-def _about(settings: ForecastSettings, manifest: Manifest) -> About:
+def _about(settings: ForecastSettings, manifest: Manifest, planned: Planned) -> About:
     """What the report says of its own making."""
     named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
     source = printable(Path(masked(str(settings.sales))).name) if named else "sales"
     lines = {"shelfcast": shelfcast.__version__, "model": f"{manifest.model} ({manifest.why_model})", "cutoff": manifest.cutoff,
              "seed": manifest.seed, "data fingerprint": manifest.fingerprint,
              "device": f"{manifest.device} ({manifest.why_device})",
-             "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items())}
+             "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items()), **planned.lines()}
     return About(title=source, source=source, model=manifest.model, why=manifest.why_model,
                  manifest=tuple((k, str(v)) for k, v in lines.items()))
