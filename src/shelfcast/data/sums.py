@@ -65,7 +65,7 @@ def _rows(panel: SalesPanel, level: Level) -> pl.DataFrame:
     summed = rows.group_by(_NODE, PERIOD).agg(
         pl.col(SALES).sum(), pl.col(SALES).count().alias("seen"), pl.col(SALES).null_count().alias("null"),
         *(_agreed(c) if c in texts else _mean_of(rows.schema[c], c) for c in own))
-    summed = summed.with_columns(pl.col(c).cast(kind).cast(pl.String) for c, kind in texts.items())
+    summed = summed.with_columns(kind.categories.gather(summed[c]).alias(c) for c, kind in texts.items())
     running = _running(panel, rows, level)
     at = summed[_NODE].to_numpy(), np.minimum(summed[PERIOD].to_numpy() - int(panel.series["start"].min()),  # type: ignore[arg-type]
                                               running.shape[1] - 1)
