@@ -128,6 +128,116 @@ class ForecastSettings(SalesSettings):
         return tuple(sorted({*self.levels, *LEVELS}))
 
 
+@dataclass(frozen=True, kw_only=True)
+class BacktestSettings(SalesSettings):
+    """A replay of the past: the sales, which windows, which models, what is measured, and where results go.
+
+    Attributes
+    ----------
+    horizon : periods to forecast in each window
+    windows : how many windows of the past
+    models : `auto` and registered names
+    run : folder that keeps scores, losses, forecasts and the page; half-done work lies beside it as RUN.partial
+    step : periods from one window to the next; None for the horizon
+    refit : `every` fits each model anew in every window; `once` fits it on the oldest window's past alone
+    options : settings of the models: `{name: value}` for each model that has such a setting, `{model.name: value}` for one
+    metrics : measures that are shown, the first decides who won; all are kept
+    levels : quantile levels to forecast; 0.5 must be among them
+    seed : of everything random
+    jobs : processes that work at the same time; the numbers are the same for any
+    max_series : with more series than this, a sample drawn by `seed` is scored (all of them teach)
+    own_ends : each series ends with its own last known sale, and its windows are counted back from there
+    """
+
+    horizon: int
+    windows: int = 3
+    models: tuple[str, ...] = ("auto", "naive")
+    run: Path
+    step: int | None = None
+    refit: Literal["every", "once"] = "every"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ("SQL", "WQL", "WAPE", "MASE", "bias", "coverage 0.1-0.9")
+    levels: tuple[float, ...] = LEVELS
+    seed: int = 0
+    jobs: int = 1
+    max_series: int = 20_000
+    own_ends: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_whole("horizon", self.horizon, 1, MAX_HORIZON)
+        _check_whole("number of windows", self.windows, 1, 1_000)
+        _check_whole("seed", self.seed, 0, 2**31 - 1)
+        _check_whole("number of jobs", self.jobs, 1, 256)
+        _check_whole("largest number of series to score", self.max_series, 1, 10**9)
+        if self.step is not None:
+            _check_whole("step between windows", self.step, 1, MAX_HORIZON)
+        if self.refit not in ("every", "once"):
+            raise UnknownNameError("way to refit", str(self.refit), ["every", "once"])
+        if not self.models:
+            raise SettingsError("A backtest needs at least one model, such as --models auto,naive.")
+        twice = sorted({m for m in self.models if self.models.count(m) > 1})
+        if twice:
+            raise SettingsError(f"The model {shorten(twice[0])!r} is named twice; once suffices.")
+        object.__setattr__(self, "levels", check_levels(self.levels))
+        if 0.5 not in self.levels:
+            raise SettingsError(f"A backtest measures the median, so its levels must hold 0.5; got "
+                                f"{', '.join(f'{q:g}' for q in self.levels)}.")
+        object.__setattr__(self, "run", Path(self.run))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """A comparison of the models of finished backtests.
+
+    Attributes
+    ----------
+    runs : folders that `backtest` wrote; one suffices when it holds several models
+    models : which to compare, in this order; none for all
+    metric : SQL, WQL, MASE, WAPE, RMSE, bias or coverage: the one that decides
+    baseline : the model that skill is measured against; None for the second of two, else the worst
+    by : what is drawn anew: each `series`, or all series of an `item` or a `location` together
+    block : windows drawn together, when they follow closely
+    replicates, confidence, method, seed : as in `evaluate.resampling.Resampling`
+    report : HTML file to write
+    """
+
+    runs: tuple[Path, ...]
+    models: tuple[str, ...] = ()
+    metric: str = "SQL"
+    baseline: str | None = None
+    by: Literal["series", "item", "location"] = "series"
+    block: int = 1
+    replicates: int = 2000
+    confidence: float = 0.95
+    method: Literal["percentile", "bca"] = "percentile"
+    seed: int = 0
+    report: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", tuple(Path(run) for run in self.runs))
+        if not self.runs:
+            raise SettingsError("A comparison needs the folder of at least one backtest.")
+        places = [run.absolute() for run in self.runs]
+        twice = [run for run, place in zip(self.runs, places, strict=True) if places.count(place) > 1]
+        if twice:
+            raise SettingsError(f"The run {shorten_path(twice[0])!r} is given twice; a run is not compared with itself.")
+        if self.by not in ("series", "item", "location"):
+            raise UnknownNameError("unit to draw", str(self.by), ["series", "item", "location"])
+        _check_whole("number of replicates", self.replicates, 100, 100_000)
+        _check_whole("number of windows in a block", self.block, 1, 1_000)
+        _check_whole("seed", self.seed, 0, 2**31 - 1)
+        if self.report is not None:
+            object.__setattr__(self, "report", Path(self.report))
+            if self.report.suffix not in (".html", ".htm"):
+                raise SettingsError(f"{shorten_path(self.report)!r} does not end in .html, the format of a report.")
+
+
+def _check_whole(what: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise SettingsError(f"The {what} is {shorten(value)}; it must be a whole number from {least:,} to {most:,}.")
+
+
 def to_toml(settings: SalesSettings) -> str:
     """Settings as TOML, resolved: what ran can be read and run again. In-memory frames are named by their type."""
     lines = []

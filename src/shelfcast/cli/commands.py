@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from shelfcast import progress, workflow
+from shelfcast.cli.tables import print_backtest
 from shelfcast.errors import SettingsError, printable, shorten
-from shelfcast.settings import ForecastSettings, SalesSettings
+from shelfcast.settings import BacktestSettings, ForecastSettings, SalesSettings
 from shelfcast.workflow import Say
 
 
@@ -79,6 +80,20 @@ def forecast(options: argparse.Namespace) -> int:
     return 0
 
 
+def backtest(options: argparse.Namespace) -> int:
+    """`shelfcast backtest`"""
+    chosen: dict[str, Any] = {name: value for name in ("models", "metrics") if (value := _flat(getattr(options, name)))}
+    settings = BacktestSettings(
+        **_source(options), **chosen, horizon=options.horizon, windows=options.windows, step=options.step, refit=options.refit,
+        own_ends=options.own_ends, options={k: _value(v) for k, v in _merged(options.options).items()}, seed=options.seed,
+        levels=options.levels, max_series=options.max_series, jobs=options.jobs, run=options.run)
+    result = workflow.backtest(settings, say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    print_backtest(result.summary)
+    return 0
+
+
 def models(options: argparse.Namespace) -> int:
     """`shelfcast models`"""
     listed = workflow.models()
@@ -111,7 +126,8 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
-    "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "models": models, "doctor": doctor,
+    "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest, "models": models,
+    "doctor": doctor,
 }
 
 

@@ -88,6 +88,11 @@ def build() -> Parser:
                              description="Read, check, clean, fit, score on the last window, forecast, report.\n\n"
                                          "Result: one row per item, location and future period: item, location, date, mean,\n"
                                          "q0.01 ... q0.99, sorted by item, location, date. Without --out a summary is printed."))
+    _backtest(sub.add_parser("backtest", help="how good would forecasts of the past have been, model by model",
+                             description="Replay windows of the past with several models, each learning from what came before\n"
+                                         "the window alone, and score them on the same series and periods.\n\n"
+                                         "Result: a table of models and measures, and a run folder with scores by window, class,\n"
+                                         "place, step ..., the forecasts, and a page. A run that was killed goes on where it was."))
     models = sub.add_parser("models", help="list the models: what each uses, and whether it can run here",
                             description="List the models: what each uses and needs, and whether it can run here.")
     _json(models)
@@ -181,6 +186,37 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--out", metavar="FILE", help="forecast file to write: .parquet or .csv")
     group.add_argument("--run", metavar="FOLDER", help="run folder: forecast, scores, findings, model, settings, manifest, report")
     group.add_argument("--report", metavar="FILE.html", help="one self-contained page to open in a browser")
+    _talk(parser)
+
+
+def _backtest(parser: argparse.ArgumentParser) -> None:
+    _sales(parser)
+    _rules(parser)
+    group = parser.add_argument_group("replaying")
+    group.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods to forecast in each window")
+    group.add_argument("--windows", metavar="K", type=_whole, default=3, help="windows of the past (3)")
+    group.add_argument("--models", metavar="A,B", action="append", default=[], type=_names,
+                       help="auto and names of `shelfcast models` (auto,naive); skill is over naive where it is among them")
+    group.add_argument("--step", metavar="N", type=_whole, help="periods from one window to the next (the horizon)")
+    group.add_argument("--refit", choices=["every", "once"], default="every",
+                       help="fit anew in every window (default), or once, on what came before the oldest")
+    group.add_argument("--own-ends", action="store_true",
+                       help="each series ends with its own last known sale, and its windows are counted back from there")
+    group.add_argument("--set", metavar="[MODEL.]NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
+                       help="a setting of one model, or of each that has it; repeatable")
+    group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
+    group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
+                       help=f"quantile levels to forecast and score ({', '.join(f'{q:g}' for q in LEVELS)})")
+    group.add_argument("--max-series", metavar="N", type=_whole, default=20_000,
+                       help="score a sample when there are more series; all of them teach (20000)")
+    group.add_argument("--jobs", metavar="N", type=_whole, default=1,
+                       help="processes at the same time, each with a copy of the sales; the numbers are the same (1)")
+    group = parser.add_argument_group("results")
+    group.add_argument("--metrics", metavar="SQL,WAPE,...", action="append", default=[], type=_names,
+                       help="measures to show, the first decides who won (SQL, WQL, WAPE, MASE, bias, coverage 0.1-0.9); all are "
+                            "kept")
+    group.add_argument("--run", metavar="FOLDER", required=True,
+                       help="run folder: results, scores, losses, forecasts, manifest, report; while it runs, FOLDER.partial")
     _talk(parser)
 
 

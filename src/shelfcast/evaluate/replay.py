@@ -88,6 +88,13 @@ def still_sold(window: Window) -> Window:
     return window if sold.all() or not sold.any() else window.select(np.flatnonzero(sold))
 
 
+def sellable(window: Window) -> np.ndarray:
+    """float (N, H), units: what was sold; nan where it is not known or the place was closed."""
+    dense = window.past.dense(context=int(window.past.cutoff - window.ends.min()) + 1, horizon=window.horizon,
+                              covariates=opening_covariate(window.past))
+    return np.where(_closed(window, dense), np.nan, window.truth())
+
+
 def _closed(window: Window, dense: Dense) -> np.ndarray:
     """bool (N, H): the place is closed in the window's period."""
     closing = window.past.closed_when

@@ -195,3 +195,8 @@ def measures(sums: np.ndarray, levels: tuple[float, ...], *, fine: bool = True) 
 def averaged(levels: Sequence[float]) -> list[int]:
     """Positions of the levels over which SQL and WQL are averaged: the deciles among them, the median at least."""
     return [i for i, q in enumerate(levels) if any(abs(q - s) < 1e-9 for s in DECILES)]
+
+
+def measure_names(levels: tuple[float, ...]) -> list[str]:
+    """The measures that forecasts at these levels have, in their order."""
+    return list(measures(np.ones((1, len(_PARTS) + 3 * len(levels) + len(_SERIES))), levels))

@@ -51,6 +51,7 @@ class Manifest:
     seconds : {stage: wall time}
     counts : {what: how many}
     notes : anything that changed only speed, or that a reader should know
+    models : of a backtest, what ran in each window: why, on how many series, how long, and what its weights were trained on
     """
 
     verb: str
@@ -66,6 +67,7 @@ class Manifest:
     seconds: Mapping[str, float]
     counts: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    models: tuple[Mapping[str, Any], ...] = ()
 
     def write(self, folder: Path, *, settings: Mapping[str, Any]) -> None:
         """Write `manifest.json` into a folder."""

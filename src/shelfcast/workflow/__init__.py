@@ -4,12 +4,15 @@
     clean     a clean panel and what was changed
     fit       a fitted model, kept as a folder
     forecast  read, check, clean, score on the last window, fit, forecast, report
+    backtest  replay the past with several models, side by side
     demo      the same on a simulated chain
     models    which models there are; `doctor`: what is installed and why
 """
 
+from shelfcast.workflow.backtesting import BacktestResult, backtest
+from shelfcast.workflow.comparing import ComparisonResult, compare
 from shelfcast.workflow.forecasting import ForecastResult, demo, fit, forecast
 from shelfcast.workflow.preparing import Prepared, Say, check, clean, silent
 from shelfcast.workflow.telling import doctor, models
 
-__all__ = ["ForecastResult", "Prepared", "Say", "check", "clean", "demo", "doctor", "fit", "forecast", "models", "silent"]
+__all__ = ["ComparisonResult", "compare", "BacktestResult", "ForecastResult", "Prepared", "Say", "backtest", "check", "clean", "demo", "doctor", "fit", "forecast", "models", "silent"]

@@ -1,6 +1,7 @@
 """Which model forecasts: the one asked for, one fitted before, or what `auto` finds best."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from shelfcast.models.base import Forecaster
@@ -24,15 +25,28 @@ def choose_model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecas
     if is_fitted_folder(name):
         folder = fitted_folder(name)
         return load_model(folder, panel=panel), f"fitted before, in {name}"
-    why = "asked for"
+    return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options)
+
+
+def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
+                    options: Mapping[str, object] | None = None) -> tuple[Forecaster, str]:
+    """A model that has learned nothing yet, and why it is the one.
+
+    Parameters
+    ----------
+    name : `auto` or a registered name
+    panel : what it is to learn from; `auto` decides by it
+    options : settings of the model
+    """
+    why, asked_for = "asked for", name
     if name == "auto":
-        name, reason = auto(panel, settings.horizon)
+        name, reason = auto(panel, horizon)
         why = f"auto: {reason}"
     known = setting_names(name)
-    asked = {k: v for k, v in (("seed", settings.seed), ("horizon", settings.horizon)) if k in known}
+    given = {k: v for k, v in (("seed", seed), ("horizon", horizon)) if k in known}
     # The settings given with auto are boosted's; where the profile answers, those that it has, too.
-    options = settings.options if settings.model != "auto" else {k: v for k, v in settings.options.items() if k in known}
-    return make_model(name, {**asked, **options}), why
+    kept = {k: v for k, v in (options or {}).items() if asked_for != "auto" or k in known}
+    return make_model(name, {**given, **kept}), why
 
 
 def fitted_folder(name: str) -> Path:

@@ -125,14 +125,7 @@ def rules(settings: SalesSettings) -> CleanSettings:
 
 
 def prepare(settings: ForecastSettings, clock: Clock, say: Say, progress: Progress) -> Prepared:
-    with clock("read"):
-        lines = read(settings, say)
-    with clock("check"), reading(lines):
-        findings = check_sales(lines, horizon=settings.horizon, cutoff=settings.cutoff, progress=progress)
-    with clock("clean"), reading(lines):
-        cleaned = clean_sales(lines, settings=rules(settings), cutoff=settings.cutoff, progress=progress)
-    say(f"{cleaned.panel!r}.")
-    _refuse_ruins(cleaned, findings, settings, say)
+    lines, findings, cleaned = prepare_all(settings, clock, say, progress, horizon=settings.horizon)
     judged = judge(cleaned.panel)
     sold = judged["sold"].to_numpy()
     if not sold.any():
@@ -145,6 +138,20 @@ def prepare(settings: ForecastSettings, clock: Clock, say: Say, progress: Progre
             f"item {withdrawn['item'][0]} at {withdrawn['location'][0]}, {withdrawn['reason'][0]}.")
     panel = cleaned.panel if sold.all() else cleaned.panel.select(sold)
     return Prepared(lines=lines, findings=findings, cleaned=cleaned, panel=panel, withdrawn=withdrawn)
+
+
+def prepare_all(settings: SalesSettings, clock: Clock, say: Say, progress: Progress, *,
+                horizon: int) -> tuple[SalesLines, Findings, Cleaned]:
+    """Read, check and clean, every series whether it is still sold or not; refuse what cannot be used."""
+    with clock("read"):
+        lines = read(settings, say)
+    with clock("check"), reading(lines):
+        findings = check_sales(lines, horizon=horizon, cutoff=settings.cutoff, progress=progress)
+    with clock("clean"), reading(lines):
+        cleaned = clean_sales(lines, settings=rules(settings), cutoff=settings.cutoff, progress=progress)
+    say(f"{cleaned.panel!r}.")
+    _refuse_ruins(cleaned, findings, settings, say)
+    return lines, findings, cleaned
 
 
 def _refuse_ruins(cleaned: Cleaned, findings: Findings, settings: SalesSettings, say: Say) -> None:

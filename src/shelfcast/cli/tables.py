@@ -1,0 +1,52 @@
+"""Summaries as aligned tables for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shelfcast.errors import printable, shorten
+
+
+def print_backtest(summary: Mapping[str, Any]) -> None:
+    """Models by measures, how steady they were, who won, and where the rest is."""
+    count = summary["windows"]
+    print(f"\nBacktest of {summary['scored']:,} of {summary['series']:,} series: {count} window{'s' * (count != 1)} of "
+          f"{summary['horizon']} periods ({summary['frequency']}), cutoffs {summary['cutoffs'][0]} to {summary['cutoffs'][-1]}"
+          f"{', each series counted back from its own end' if summary['own_ends'] else ''}\n")
+    metrics = summary["metrics"]
+    skilled = any(one["skill"] is not None for found in summary["models"].values() for one in found.values())
+    head = ["model", *metrics, *(["skill"] if skilled else []), "spread", "seconds"]
+    rows = []
+    for model, found in summary["models"].items():
+        first = found.get(metrics[0], {"mean": None, "spread": None, "skill": None})
+        skill = [_share(first["skill"])] if skilled else []
+        rows.append([shorten(model, 24), *(_number(found.get(m, {}).get("mean")) for m in metrics), *skill,
+                     _number(first["spread"]), f"{summary['model_seconds'][model]:,.1f}"])
+    _aligned([head, *rows])
+    print(f"\n  {'skill and ' if skilled else ''}spread are those of {metrics[0]}"
+          f"{': 1 - model / naive, and' if skilled else ':'} the standard deviation over windows")
+    for model, why in summary["why"].items():
+        if why != "asked for":
+            print(f"  {model}: {printable(why)}")
+    won = summary["won"]
+    if won["model"] is not None:
+        lead = "" if won["lead"] is None else f", {won['lead']:.1%} ahead of {won['second']}"
+        print(f"  best by {won['metric']}: {won['model']} ({won['mean']:.4f}{lead}; best in {won['windows_won'][won['model']]} of "
+              f"{won['of_windows']} windows)")
+    for note in summary["notes"]:
+        print(f"  {note}")
+    print(f"  run        {printable(str(summary['files']['run']))}")
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> None:
+    """The first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for name, *cells in rows:
+        print("  ".join(["", name.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(cells, widths[1:], strict=True))]))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

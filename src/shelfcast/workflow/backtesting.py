@@ -1,0 +1,271 @@
+"""Backtest: replay windows of the past with several models, side by side, and keep what was found as a run folder.
+
+    manifest.json      versions, seed, fingerprint, which models ran and why, what their weights were trained on
+    settings.toml      what was asked, resolved
+    results.csv        a row per model and measure: mean over the windows, its spread, skill, and where it came from
+    scores.csv         a row per window, model, group and measure
+    losses.parquet     a row per window, model and series: sums of losses
+    forecasts/MODEL/CUTOFF.parquet, actuals/CUTOFF.parquet
+    report.html        the page
+
+With series that end at dates of their own, the forecasts of a window are a folder CUTOFF with one file for each own cutoff.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+import shelfcast
+from shelfcast.data.split import windows
+from shelfcast.errors import SettingsError, UnknownNameError, shorten
+from shelfcast.evaluate.backtest import levels_told
+from shelfcast.evaluate.scores import measure_names
+from shelfcast.evaluate.summary import Summary, summarise
+from shelfcast.files import check_folder, scratch_folder, whole_file, whole_folder
+from shelfcast.models.registry import make_model, model_names, setting_names
+from shelfcast.names import KEYS
+from shelfcast.operate.processes import share_out
+from shelfcast.operate.runs import MANIFEST, Manifest, write_tables
+from shelfcast.panel import SalesPanel
+from shelfcast.progress import Progress, Silent, stage
+from shelfcast.settings import BacktestSettings, as_json, to_toml
+from shelfcast.workflow.choosing import is_fitted_folder
+from shelfcast.workflow.pieces import PIECE, Plan, cutoff_name, run_task, tasks_of, the_windows, write_actuals
+from shelfcast.workflow.preparing import DEVICE, WHY_DEVICE, Clock, Say, prepare_all, rules, severities, silent
+
+_ABOUT: Final = "backtest.json"  # marks a folder of pieces as ours
+BASELINE: Final = "naive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestResult:
+    """What a backtest leaves.
+
+    Attributes
+    ----------
+    summary : plain values for people and programs
+    results : one row a model and measure, as in results.csv
+    scores : one row a window, model, group and measure, as in scores.csv
+    run : the folder
+    """
+
+    summary: Mapping[str, Any]
+    results: pl.DataFrame
+    scores: pl.DataFrame
+    run: Path
+
+
+def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progress | None = None) -> BacktestResult:
+    """Replay windows of the past with each model; write the run folder.
+
+    A run that was killed goes on with the pieces that it had finished.
+
+    Raises
+    ------
+    DataError
+        If the sales cannot be read into a panel.
+    SettingsError
+        If the windows need more history than there is, or something asked for does not exist; said before the work starts.
+    """
+    options = _refuse_early(settings)
+    metrics = _metrics(settings)
+    clock, progress = Clock(), progress or Silent()
+    lines, findings, cleaned = prepare_all(settings, clock, say, progress, horizon=0)
+    panel = cleaned.panel
+    plan = Plan(horizon=settings.horizon, windows=settings.windows, step=settings.step or settings.horizon,
+                own_ends=settings.own_ends, refit=settings.refit, models=options, levels=settings.levels, seed=settings.seed,
+                max_series=settings.max_series, fingerprint=panel.fingerprint(), folder=_pieces_folder(settings.run))
+    cutoffs = _cutoffs(plan, panel)
+    plan.folder.mkdir(exist_ok=True)
+    with whole_file(plan.folder / _ABOUT) as out:
+        out.write_text(json.dumps({"shelfcast": shelfcast.__version__, "fingerprint": plan.fingerprint}) + "\n", encoding="utf-8")
+    with clock("replay"):
+        kept = _run(plan, panel, cutoffs, settings.jobs, say, progress)
+    pieces = [plan.piece(model, cutoff) for cutoff in cutoffs for model in plan.models]
+    told = [json.loads((piece / PIECE).read_text(encoding="utf-8")) for piece in pieces]
+    scores = pl.concat([_labelled(pl.read_parquet(piece / "scores.parquet"), one) for piece, one in zip(pieces, told, strict=True)])
+    if not scores.height:
+        raise SettingsError(f"Nothing is known of the sales in the {settings.windows} windows, so nothing can be measured there.")
+    losses = pl.concat([_labelled(pl.read_parquet(piece / "losses.parquet"), one, cutoff=False)
+                        for piece, one in zip(pieces, told, strict=True)])
+    found = summarise(scores, metrics=metrics, baseline=BASELINE)
+    manifest = Manifest(
+        verb="backtest", model=", ".join(plan.models), why_model="asked for", device=DEVICE, why_device=WHY_DEVICE,
+        seed=settings.seed, fingerprint=plan.fingerprint, cutoff=str(panel.frequency.date(panel.cutoff)),
+        frequency=str(panel.frequency), horizon=settings.horizon, seconds=dict(clock.seconds),
+        counts={"series": len(panel), "scored": max(one["scored"] for one in told), "rows": panel.rows.height,
+                "windows": settings.windows, "pieces": len(pieces), "pieces_kept": kept,
+                "rejected_rows": cleaned.rejected_count, **{f"findings_{k.lower()}": v for k, v in severities(findings).items()}},
+        notes=(*lines.told, *levels_told(settings.levels)), models=tuple(told))
+    results = _results(found, plan, manifest, told)
+    summary = _summary(settings, found, manifest, told, cutoffs)
+    with whole_folder(settings.run) as out:
+        _fill(out, plan, cutoffs, scores, losses, results)
+        (out / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
+        replace(manifest, seconds=clock.seconds).write(out, settings=as_json(settings))
+    shutil.rmtree(plan.folder, ignore_errors=True)
+    return BacktestResult(summary=summary, results=results, scores=scores, run=settings.run)
+
+
+def _refuse_early(settings: BacktestSettings) -> dict[str, dict[str, Any]]:
+    """What would fail in the end is said before the work starts; {model: its settings}."""
+    rules(settings)
+    check_folder(settings.run, marks=[MANIFEST])
+    check_folder(_pieces_folder(settings.run), marks=[_ABOUT])
+    options: dict[str, dict[str, Any]] = {}
+    for name in settings.models:
+        if is_fitted_folder(name):
+            raise SettingsError(f"{shorten(name)!r} is a folder: a model that is already fitted has seen the windows. A backtest "
+                                f"fits models itself; name them: auto, {', '.join(model_names())}.")
+        if name != "auto" and name not in model_names():
+            raise UnknownNameError("model", name, ["auto", *model_names()])
+        options[name] = {}
+    for key, value in settings.options.items():
+        model, dot, setting = key.partition(".")
+        if dot:
+            if model not in options:
+                raise UnknownNameError("model of this backtest", model, options)
+            options[model][setting] = value
+            continue
+        having = [m for m in options if key in setting_names(_settings_model(m))]
+        if not having:
+            known = sorted({s for m in options for s in setting_names(_settings_model(m))})
+            raise UnknownNameError("setting of these models", key, known)
+        for m in having:
+            options[m][key] = value
+    for name, chosen in options.items():
+        make_model(_settings_model(name), chosen)
+    return options
+
+
+def _settings_model(name: str) -> str:
+    """The model whose settings a name takes: those given with auto are boosted's, what auto chooses unless the past is short."""
+    return "boosted" if name == "auto" else name
+
+
+def _metrics(settings: BacktestSettings) -> tuple[str, ...]:
+    """The measures asked for, spelled as they are written, whatever the case of their letters."""
+    known = {name.lower(): name for name in measure_names(settings.levels)}
+    out = []
+    for name in settings.metrics:
+        if name.lower() not in known:
+            raise UnknownNameError("measure", name, known.values())
+        out.append(known[name.lower()])
+    return tuple(dict.fromkeys(out))
+
+
+def _pieces_folder(run: Path) -> Path:
+    return run.with_name(f"{run.name}.partial")
+
+
+def _cutoffs(plan: Plan, panel: SalesPanel) -> list[str]:
+    """Names of the windows' cutoffs, oldest first."""
+    made = windows(panel, horizon=plan.horizon, count=plan.windows, step=plan.step, own_ends=plan.own_ends)
+    return [cutoff_name(window.past.cutoff, panel.frequency) for window in made]
+
+
+def _run(plan: Plan, panel: SalesPanel, cutoffs: list[str], jobs: int, say: Say, progress: Progress) -> int:
+    """Write every piece that is not there yet; how many were."""
+    tasks = tasks_of(plan, cutoffs)
+    total = plan.windows * len(plan.models)
+    kept = total - sum(len(task.windows) for task in tasks)
+    if kept:
+        say(f"{kept} of {total} pieces were finished before and are kept.")
+    for make in the_windows(plan, panel):
+        write_actuals(plan, make())
+    if not tasks:
+        return kept
+    with stage(progress, "replaying the past", total) as bar:
+        bar.advance(kept)
+        if jobs == 1:
+            for task in tasks:
+                bar.advance(len(run_task((plan, panel), task)))
+            return kept
+        cores = os.cpu_count() or 1
+        threads = max(1, cores // jobs)
+        with scratch_folder() as scratch:
+            panel.save(Path(scratch) / "panel")
+            shared = share_out(tasks, prepare=_load, argument=(replace(plan, threads=threads), str(Path(scratch) / "panel")),
+                               work=run_task, jobs=jobs, environment={"POLARS_MAX_THREADS": str(threads),
+                                                                     "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"})
+            for _, done in shared:
+                bar.advance(len(done))
+    return kept
+
+
+def _load(argument: tuple[Plan, str]) -> tuple[Plan, SalesPanel]:
+    """What each process begins with: the plan, and the panel read from its folder."""
+    plan, folder = argument
+    return plan, SalesPanel.load(folder)
+
+
+def _labelled(table: pl.DataFrame, piece: Mapping[str, Any], *, cutoff: bool = True) -> pl.DataFrame:
+    labels = {"window": pl.lit(piece["window"], dtype=pl.Int32), "cutoff": pl.lit(piece["cutoff"]), "model": pl.lit(piece["model"])}
+    if not cutoff:
+        del labels["cutoff"]
+    first = ["window", "cutoff", "model", *(k for k in KEYS if k in table.columns)]
+    return table.with_columns(**labels).select(*first, pl.exclude(first))
+
+
+def _results(found: Summary, plan: Plan, manifest: Manifest, told: list[dict[str, Any]]) -> pl.DataFrame:
+    """One row a model and measure, with where it came from."""
+    trained = {one["model"]: ", ".join(one["trained_on"]) for one in told}
+    ran = {one["model"]: one["ran"] for one in told}
+    return found.table.with_columns(
+        pl.col("model").replace_strict(ran, return_dtype=pl.String).alias("ran"),
+        pl.lit(plan.horizon).alias("horizon"), pl.lit(plan.refit).alias("refit"), pl.lit(plan.own_ends).alias("own_ends"),
+        pl.lit(manifest.cutoff).alias("data_until"), pl.lit(manifest.frequency).alias("frequency"),
+        pl.lit(shelfcast.__version__).alias("shelfcast"), pl.lit(plan.fingerprint).alias("fingerprint"),
+        pl.lit(plan.seed).alias("seed"), pl.lit(_settings_hash(plan)).alias("settings"),
+        pl.col("model").replace_strict(trained, return_dtype=pl.String).alias("trained_on"))
+
+
+def _settings_hash(plan: Plan) -> str:
+    told = {k: v for k, v in asdict(plan).items() if k not in ("folder", "threads")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _summary(settings: BacktestSettings, found: Summary, manifest: Manifest, told: list[dict[str, Any]],
+             cutoffs: list[str]) -> dict[str, Any]:
+    """What the command line prints and --json writes."""
+    seconds: dict[str, float] = {}
+    for one in told:
+        seconds[one["model"]] = round(seconds.get(one["model"], 0.0) + one["fit_seconds"] + one["predict_seconds"], 3)
+    return {"verb": "backtest", "horizon": settings.horizon, "windows": settings.windows, "cutoffs": cutoffs,
+            "frequency": manifest.frequency, "series": manifest.counts["series"], "scored": manifest.counts["scored"],
+            "refit": settings.refit, "own_ends": settings.own_ends, "fingerprint": manifest.fingerprint,
+            "models": found.as_dict(), "metrics": list(found.metrics), "won": found.won(), "model_seconds": seconds,
+            "why": {one["model"]: f"{one['ran']}: {one['why']}" if one["ran"] != one["model"] else one["why"] for one in told},
+            "pieces_kept": manifest.counts["pieces_kept"], "notes": levels_told(settings.levels),
+            "seconds": dict(manifest.seconds), "files": {"run": str(settings.run)}}
+
+
+def _fill(out: Path, plan: Plan, cutoffs: list[str], scores: pl.DataFrame, losses: pl.DataFrame, results: pl.DataFrame) -> None:
+    """The run folder's tables and forecasts; pieces are linked, not copied, where the disk can."""
+    write_tables(out, {"scores": scores, "results": results})
+    losses.write_parquet(out / "losses.parquet")
+    (out / "actuals").mkdir()
+    for cutoff in cutoffs:
+        _link(plan.actuals(cutoff) / "actuals.parquet", out / "actuals" / f"{cutoff}.parquet")
+        for model in plan.models:
+            files = sorted((plan.piece(model, cutoff) / "forecasts").glob("*.parquet"))
+            home = out / "forecasts" / model
+            if plan.own_ends:
+                home = home / cutoff
+            home.mkdir(parents=True, exist_ok=True)
+            for file in files:
+                _link(file, home / file.name)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
