@@ -42,8 +42,8 @@ class Summary:
             return {"metric": metric, "model": None, "windows_won": {}, "lead": None}
         distance = (pl.col("value") - AIMS.get(metric, 0.0)).abs()
         best = rows.sort(distance, maintain_order=True).group_by("window", maintain_order=True).first()
-        means = self.table.filter(pl.col("metric") == metric).drop_nulls("mean")
-        order = means.sort((pl.col("mean") - AIMS.get(metric, 0.0)).abs())
+        measured = self.table.filter(pl.col("metric") == metric).drop_nulls("mean")
+        order = measured.sort((pl.col("mean") - AIMS.get(metric, 0.0)).abs())
         means = order["mean"].to_list()
         counts = dict(best.group_by("model").len().iter_rows())
         return {"metric": metric, "model": order["model"][0], "mean": means[0],

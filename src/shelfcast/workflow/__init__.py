@@ -15,4 +15,5 @@ from shelfcast.workflow.forecasting import ForecastResult, demo, fit, forecast
 from shelfcast.workflow.preparing import Prepared, Say, check, clean, silent
 from shelfcast.workflow.telling import doctor, models
 
-__all__ = ["ComparisonResult", "compare", "BacktestResult", "ForecastResult", "Prepared", "Say", "backtest", "check", "clean", "demo", "doctor", "fit", "forecast", "models", "silent"]
+__all__ = ["BacktestResult", "ComparisonResult", "ForecastResult", "Prepared", "Say", "backtest", "check", "clean", "compare",
+           "demo", "doctor", "fit", "forecast", "models", "silent"]
