@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from shelfcast import progress, workflow
+from shelfcast.cli.comparison import print_comparison
 from shelfcast.cli.tables import print_backtest
 from shelfcast.errors import SettingsError, printable, shorten
-from shelfcast.settings import BacktestSettings, ForecastSettings, SalesSettings
+from shelfcast.settings import BacktestSettings, CompareSettings, ForecastSettings, SalesSettings
 from shelfcast.workflow import Say
 
 
@@ -94,6 +95,18 @@ def backtest(options: argparse.Namespace) -> int:
     return 0
 
 
+def compare(options: argparse.Namespace) -> int:
+    """`shelfcast compare`"""
+    settings = CompareSettings(runs=tuple(map(Path, options.runs)), models=_flat(options.models), metric=options.metric,
+                               baseline=options.baseline, by=options.by, block=options.block, replicates=options.replicates,
+                               confidence=options.confidence, method=options.interval, seed=options.seed, report=options.report)
+    result = workflow.compare(settings, say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    print_comparison(result.summary)
+    return 0
+
+
 def models(options: argparse.Namespace) -> int:
     """`shelfcast models`"""
     listed = workflow.models()
@@ -126,7 +139,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
-    "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest, "models": models,
+    "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest, "compare": compare, "models": models,
     "doctor": doctor,
 }
 

@@ -93,6 +93,10 @@ def build() -> Parser:
                                          "the window alone, and score them on the same series and periods.\n\n"
                                          "Result: a table of models and measures, and a run folder with scores by window, class,\n"
                                          "place, step ..., the forecasts, and a page. A run that was killed goes on where it was."))
+    _compare(sub.add_parser("compare", help="is one model really better than another: intervals over series and windows",
+                            description="Compare the models of finished backtests, on the series and windows that all were measured\n"
+                                        "on. Series and windows are drawn anew, all models alike; a model is called better only\n"
+                                        "where the interval leaves zero out."))
     models = sub.add_parser("models", help="list the models: what each uses, and whether it can run here",
                             description="List the models: what each uses and needs, and whether it can run here.")
     _json(models)
@@ -220,6 +224,28 @@ def _backtest(parser: argparse.ArgumentParser) -> None:
     _talk(parser)
 
 
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="folders that `shelfcast backtest --run` wrote; one suffices when it "
+                                                               "holds several models")
+    parser.add_argument("--models", metavar="A,B", action="append", default=[], type=_names,
+                        help="which models to compare, a name that two runs share with its folder: 'boosted (RUN)'; default: all")
+    parser.add_argument("--metric", metavar="NAME", default="SQL", help="the measure that decides: SQL (default), WQL, MASE, WAPE, "
+                                                                        "RMSE, bias, coverage")
+    parser.add_argument("--baseline", metavar="MODEL", help="the model that skill is measured against; default: the second of two, "
+                                                            "else the worst")
+    parser.add_argument("--by", choices=["series", "item", "location"], default="series",
+                        help="what is drawn anew: each series (default), or all series of an item or of a location together, for "
+                             "they miss together")
+    parser.add_argument("--block", metavar="N", type=_whole, default=1, help="windows drawn together, when they follow closely (1)")
+    parser.add_argument("--replicates", metavar="N", type=_whole, default=2000, help="how often everything is drawn anew (2000)")
+    parser.add_argument("--confidence", metavar="P", type=_real, default=0.95, help="how sure intervals are (0.95)")
+    parser.add_argument("--interval", choices=["percentile", "bca"], default="percentile",
+                        help="how intervals are read off the replicates (percentile); bca corrects for bias and skewness")
+    parser.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of the draws (0)")
+    parser.add_argument("--report", metavar="FILE.html", help="one self-contained page to open in a browser")
+    _talk(parser)
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", metavar="FOLDER", default="demo", help="folder to write (demo)")
     _talk(parser)
@@ -250,6 +276,13 @@ def _levels(text: str) -> tuple[float, ...]:
         except ValueError:
             raise argparse.ArgumentTypeError(f"{shorten(part)!r} is not a number such as 0.5") from None
     return tuple(levels)
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a number such as 0.95") from None
 
 
 def _whole(text: str) -> int:

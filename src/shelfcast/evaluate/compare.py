@@ -82,7 +82,7 @@ class Comparison:
 
     Attributes
     ----------
-    measure : name of the deciding one; `by`: what was drawn; `settings`: how
+    measure : the deciding one; `by`: what was drawn, `units`: how many of them; `settings`: how
     contest : the losses it rests on
     ranking : one row a model, best first: model, score, low, high, rank, rank_low, rank_high, first (share of replicates in which
         it is best), skill, skill_low, skill_high (over the baseline), p (Holm-adjusted, against the baseline)
@@ -99,6 +99,7 @@ class Comparison:
 
     measure: Measure
     by: By
+    units: int
     settings: Resampling
     contest: Contest
     ranking: pl.DataFrame
@@ -143,7 +144,7 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
         usable = [m.name for m in MEASURES.values() if contest.denominator(m).any()]
         raise DataError(f"{measure.name} cannot be measured here: nothing was sold, or the past has no season to scale by. "
                         f"Compare by {' or '.join(usable)}.")
-    if units < 2 and not settings.draws_windows(len(contest.cutoffs)):
+    if units < 2 and not settings.draws_windows(len(contest.windows)):
         raise DataError(f"One {by} and {_windows_said(contest)} leave nothing to draw, so no interval can be given. Backtest on at "
                         f"least {LEAST_WINDOWS} windows{', or compare --by series' if by != 'series' else ''}.")
     found = _replicates(contest, measure, range(len(contest.models)), clusters, units, settings)
@@ -155,7 +156,8 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
     kinds = [_by_class(contest, measure, chosen, clusters, units, settings),
              *(_by_key(contest, measure, chosen, key, clusters, units, settings) for key in (LOCATION, ITEM))]
     return Comparison(
-        measure=measure, by=by, settings=settings, contest=contest, baseline=contest.models[base], pairs=pairs, pair=chosen,
+        measure=measure, by=by, units=units, settings=settings, contest=contest, baseline=contest.models[base], pairs=pairs,
+        pair=chosen,
         ranking=_ranking(contest.models, measure, found, order, base, settings),
         measures=_measures(contest, chosen, clusters, units, settings, pairs),
         wins=_wins(contest, measure, chosen, clusters, settings), through_time=_through_time(contest, measure, chosen),
@@ -163,31 +165,20 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
         told=(*contest.told, *_told(contest, found, by, settings)))
 
 
-def group_table(contest: Contest, measure: Measure, pair: tuple[int, int], *, kind: str, labels: np.ndarray, names: Sequence[str],
-                clusters: np.ndarray | None, settings: Resampling) -> pl.DataFrame:
-    """The pair within each group of series (and windows); columns `GROUP_SCHEMA`, the largest contribution in units first.
-
-    Parameters
-    ----------
-    labels : (N,) or (W, N), position of the group in `names`; -1 for none
-    """
-    return _groups(contest, measure, pair, kind, labels, names, clusters, _units(contest, clusters), settings)
-
-
-def step_table(contest: Contest, measure: Measure, numerators: np.ndarray, denominators: np.ndarray, units: np.ndarray, *,
-               names: Sequence[str], by: By, settings: Resampling) -> pl.DataFrame:
+def step_table(measure: Measure, numerators: np.ndarray, denominators: np.ndarray, moved: np.ndarray, *, names: Sequence[str],
+               clusters: np.ndarray | None, units: int, settings: Resampling) -> pl.DataFrame:
     """Two models by stretches of the horizon, in their order; columns `GROUP_SCHEMA`.
 
     Parameters
     ----------
-    numerators : float (S, 2, W, N), losses of a and b by stretch; denominators (S, W, N); units (S, 2), losses in units
+    numerators : float (S, 2, W, N), losses of a and b by stretch; denominators (S, W, N); moved (S, 2), losses in units
+    clusters : as in `part_of`; units: how many there are to draw
     """
-    clusters = contest.clusters(by)
     parts = [part_of(n, d, clusters=clusters) for n, d in zip(numerators, denominators, strict=True)]
     kept = [s for s, part in enumerate(parts) if (part.sums[:, -1] > 0).any()]
-    found = resample([parts[s] for s in kept], units=_units(contest, clusters), settings=settings, root=measure.root)
+    found = resample([parts[s] for s in kept], units=units, settings=settings, root=measure.root)
     counts = [int((denominators[s] > 0).any(axis=0).sum()) for s in kept]
-    return _group_rows("step", [names[s] for s in kept], counts, found, [float(units[s, 0] - units[s, 1]) for s in kept], measure,
+    return _group_rows("step", [names[s] for s in kept], counts, found, [float(moved[s, 0] - moved[s, 1]) for s in kept], measure,
                        settings)
 
 
@@ -303,9 +294,10 @@ def _windows(contest: Contest, measure: Measure, pair: tuple[int, int], clusters
              settings: Resampling) -> pl.DataFrame:
     held = Resampling(replicates=settings.replicates, confidence=settings.confidence, method=settings.method, seed=settings.seed,
                       windows=False, few=settings.few)
-    labels = np.broadcast_to(np.arange(len(contest.cutoffs))[:, None], contest.cells.shape)
-    names = [str(cutoff) for cutoff in contest.cutoffs]
-    return _groups(contest, measure, pair, "window", labels, names, clusters, units, held).sort("group")
+    labels = np.broadcast_to(np.arange(len(contest.windows))[:, None], contest.cells.shape)
+    names = contest.windows
+    return _groups(contest, measure, pair, "window", labels, names, clusters, units, held, most=len(names)).sort(
+        pl.col("group").replace_strict(list(names), range(len(names)), return_dtype=pl.Int64))
 
 
 def _by_class(contest: Contest, measure: Measure, pair: tuple[int, int], clusters: np.ndarray | None, units: int,
@@ -324,7 +316,7 @@ def _by_key(contest: Contest, measure: Measure, pair: tuple[int, int], key: str,
 
 
 def _groups(contest: Contest, measure: Measure, pair: tuple[int, int], kind: str, labels: np.ndarray, names: Sequence[str],
-            clusters: np.ndarray | None, units: int, settings: Resampling) -> pl.DataFrame:
+            clusters: np.ndarray | None, units: int, settings: Resampling, *, most: int = MOST_GROUPS) -> pl.DataFrame:
     labels = np.broadcast_to(labels, contest.cells.shape)
     count = len(names)
     flat = np.where(labels >= 0, labels, count).reshape(-1)
@@ -333,7 +325,7 @@ def _groups(contest: Contest, measure: Measure, pair: tuple[int, int], kind: str
     total = np.bincount(flat, weights=moved.reshape(-1), minlength=count + 1)[:count]
     denominator = contest.denominator(measure)
     there = np.bincount(flat, weights=denominator.reshape(-1), minlength=count + 1)[:count] > 0
-    shown = [int(g) for g in np.argsort(-np.abs(total), kind="stable") if there[g]][:MOST_GROUPS]
+    shown = [int(g) for g in np.argsort(-np.abs(total), kind="stable") if there[g]][:most]
     if not shown:
         return pl.DataFrame(schema=GROUP_SCHEMA)
     numerators = contest.numerator(measure)[list(pair)]
@@ -366,7 +358,7 @@ def _group_rows(kind: str, names: Sequence[str], counts: Sequence[int], found: S
 
 
 def _windows_said(contest: Contest) -> str:
-    count = len(contest.cutoffs)
+    count = len(contest.windows)
     return f"{count} window{'s' if count > 1 else ''}"
 
 
@@ -377,7 +369,7 @@ def _told(contest: Contest, found: Replicates, by: str, settings: Resampling) ->
             + f" with replacement; the losses lie as on {found.effective:,.0f} equal ones."]
     if found.by_window is None:
         told.append(f"{_windows_said(contest).capitalize()} cannot be drawn with replacement, so the intervals hold for "
-                    f"{'this window' if len(contest.cutoffs) == 1 else 'these windows'} only: another month may decide otherwise. "
+                    f"{'this window' if len(contest.windows) == 1 else 'these windows'} only: another month may decide otherwise. "
                     f"Backtest on at least {LEAST_WINDOWS * settings.block} windows for a claim about time.")
     if found.units < FEW_UNITS:
         told.append(f"With {found.units} {by} to draw, the intervals say little; compare --by series, or on more of them.")

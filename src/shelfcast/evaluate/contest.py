@@ -14,10 +14,10 @@ import polars as pl
 from shelfcast.errors import DataError, UnknownNameError, shorten
 from shelfcast.names import ITEM, KEYS, LOCATION
 
-WINDOW_KEYS: Final = ("cutoff", *KEYS)
+WINDOW_KEYS: Final = ("when", *KEYS)
 LOSSES: Final = ("absolute", "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside")
-COLUMNS: Final = ("cutoff", "model", ITEM, LOCATION, "class", "cells", "actual", "scale", *LOSSES)
-"""Columns of a table of losses that are read: a row for each window, model and series."""
+COLUMNS: Final = ("window", "cutoff", "model", ITEM, LOCATION, "class", "cells", "actual", "scale", *LOSSES)
+"""Columns of a run's losses that are read: a row for each window, model and series."""
 _NEAR: Final = 1e-6  # relative; sums of the same truths differ by rounding alone
 
 
@@ -70,20 +70,22 @@ class Contest:
     Attributes
     ----------
     models : (M,) names, in the order in which they were given
-    cutoffs : (W,) last day of history of each window, oldest first
+    windows : (W,) names, oldest first: the last day of history, or how far back where series end at dates of their own
     series : (N,) rows: `item`, `location`, `class` (as of the last window), sorted by both keys
     cells, scaled, actual : float (W, N), what scores divide by; 0 where a series is not measured in a window
+    scale : float (W, N), units that scaled losses are counted in; 0 where nobody knows it
     classes : (W, N) position of the demand class in `class_names`; -1 where not measured
     losses : {column: float (M, W, N)}
     told : sentences on what was left out
     """
 
     models: tuple[str, ...]
-    cutoffs: tuple[object, ...]
+    windows: tuple[str, ...]
     series: pl.DataFrame
     cells: np.ndarray
     scaled: np.ndarray
     actual: np.ndarray
+    scale: np.ndarray
     classes: np.ndarray
     class_names: tuple[str, ...]
     losses: dict[str, np.ndarray]
@@ -111,12 +113,24 @@ class Contest:
         return np.asarray(self.series[by].rank("dense").to_numpy(), dtype=np.intp) - 1
 
 
+def named_windows(losses: pl.DataFrame) -> pl.DataFrame:
+    """The losses of one run with `when`, the name by which its windows meet those of another run.
+
+    That is the cutoff; where series end at dates of their own, a window has many, and is named by how far it lies back.
+    """
+    if losses.group_by("window").agg(pl.col("cutoff").n_unique())["cutoff"].max() == 1:
+        return losses.with_columns(pl.col("cutoff").cast(pl.String).alias("when"))
+    back = (pl.col("window").max() - pl.col("window")).cast(pl.String)
+    return losses.with_columns(pl.format("own ends, {} back", back).alias("when"))
+
+
 def contest_of(losses: pl.DataFrame, models: Sequence[str]) -> Contest:
     """Keep what every model was measured on.
 
     Parameters
     ----------
-    losses : table with `COLUMNS`, a row for each cutoff, model, item and location; rows without cells are left out
+    losses : table with `COLUMNS` and `when` (`named_windows`), a row for each window, model, item and location; rows without
+        cells are left out
     models : which, and in which order
 
     Raises
@@ -124,7 +138,7 @@ def contest_of(losses: pl.DataFrame, models: Sequence[str]) -> Contest:
     DataError
         If a series is measured twice, no window or series is common, or the truths differ; names the first.
     """
-    table = losses.filter(pl.col("model").is_in(list(models)), pl.col("cells") > 0).select(COLUMNS)
+    table = losses.filter(pl.col("model").is_in(list(models)), pl.col("cells") > 0).select("when", *COLUMNS)
     _refuse_twice(table)
     told: list[str] = []
     table = _common_windows(table, models, told)
@@ -141,18 +155,18 @@ def _refuse_twice(table: pl.DataFrame) -> None:
 
 
 def _common_windows(table: pl.DataFrame, models: Sequence[str], told: list[str]) -> pl.DataFrame:
-    of = {model: set(part["cutoff"]) for (model,), part in table.select("model", "cutoff").unique().group_by("model")}
+    of = {model: set(part["when"]) for (model,), part in table.select("model", "when").unique().group_by("model")}
     sets = [of.get(model, set()) for model in models]
     common = set.intersection(*sets)
     if not common:
         first, other = next(((a, b) for a in range(len(sets)) for b in range(a) if not sets[a] & sets[b]), (1, 0))
-        raise DataError(f"{shorten(models[other])} and {shorten(models[first])} share no window: one has the cutoffs "
+        raise DataError(f"{shorten(models[other])} and {shorten(models[first])} share no window: one has those after "
                         f"{_few(sets[other])}, the other {_few(sets[first])}. Run the backtests on the same windows.")
     every = set.union(*sets)
     if len(common) < len(every):
         told.append(f"Compared on the {len(common)} windows that all models have, of {len(every)}; left out: "
                     f"{_few(every - common)}.")
-    return table.filter(pl.col("cutoff").is_in(list(common)))
+    return table.filter(pl.col("when").is_in(list(common)))
 
 
 def _common_series(table: pl.DataFrame, models: Sequence[str], told: list[str]) -> pl.DataFrame:
@@ -173,28 +187,30 @@ def _common_series(table: pl.DataFrame, models: Sequence[str], told: list[str]) 
 def _refuse_other_truths(table: pl.DataFrame, models: Sequence[str]) -> None:
     """The same window of the same series has the same sales, or two different things were forecast."""
     spread = table.group_by(WINDOW_KEYS, maintain_order=True).agg(
-        (pl.col("cells").max() - pl.col("cells").min()).alias("cells"),
+        (pl.col("cutoff").n_unique() > 1).alias("ends"), (pl.col("cells").max() != pl.col("cells").min()).alias("cells"),
         ((pl.col("actual").max() - pl.col("actual").min()) > _NEAR * (1 + pl.col("actual").abs().max())).alias("sales"))
-    odd = spread.filter((pl.col("cells") > 0) | pl.col("sales"))
+    odd = spread.filter(pl.any_horizontal("ends", "cells", "sales"))
     if not odd.height:
         return
     where = odd.row(0, named=True)
     rows = {r["model"]: r for r in table.join(odd.head(1).select(WINDOW_KEYS), on=WINDOW_KEYS).iter_rows(named=True)}
     first = rows[models[0]]
-    other = next(m for m in models[1:] if rows[m]["cells"] != first["cells"] or rows[m]["actual"] != first["actual"])
+    compared = ("cutoff", "cells", "actual")
+    other = next(m for m in models[1:] if any(rows[m][c] != first[c] for c in compared))
     raise DataError(f"{shorten(models[0])} and {shorten(other)} were measured on different sales in {odd.height:,} of "
                     f"{spread.height:,} series and windows; the first, {_who(where)}: {first['actual']:g} units in "
-                    f"{first['cells']:g} periods against {rows[other]['actual']:g} in {rows[other]['cells']:g}. "
+                    f"{first['cells']:g} periods after {first['cutoff']} against {rows[other]['actual']:g} in "
+                    f"{rows[other]['cells']:g} after {rows[other]['cutoff']}. "
                     f"Run both backtests on the same data and horizon.")
 
 
 def _arrays(table: pl.DataFrame, models: Sequence[str], told: Sequence[str]) -> Contest:
     series = table.select(KEYS).unique().sort(KEYS)
-    cutoffs = table["cutoff"].unique().sort()
+    cutoffs = table.group_by("when").agg(pl.col("cutoff").min()).sort("cutoff")["when"]
     names = table["class"].cast(pl.String).unique(maintain_order=True)
     numbered = series.with_row_index("position")
     at = (table.select(KEYS).join(numbered, on=KEYS, how="left", maintain_order="left")["position"].to_numpy(),
-          table["cutoff"].replace_strict(cutoffs, range(len(cutoffs)), return_dtype=pl.Int64).to_numpy(),
+          table["when"].replace_strict(cutoffs, range(len(cutoffs)), return_dtype=pl.Int64).to_numpy(),
           table["model"].replace_strict(list(models), range(len(models)), return_dtype=pl.Int64).to_numpy())
     n, w, m = (a.astype(np.intp) for a in at)
     shape = len(cutoffs), series.height
@@ -214,16 +230,17 @@ def _arrays(table: pl.DataFrame, models: Sequence[str], told: Sequence[str]) -> 
     classes[w, n] = table["class"].cast(pl.String).replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
     last = classes.shape[0] - 1 - np.argmax((classes >= 0)[::-1], axis=0)
     named = pl.Series("class", [str(name) for name in names])[classes[last, np.arange(series.height)]]
-    scaled = np.where(np.isfinite(scale) & (scale > 0), cells, 0.0)
-    return Contest(models=tuple(models), cutoffs=tuple(cutoffs.to_list()), series=series.with_columns(named.alias("class")),
-                   cells=cells, scaled=scaled, actual=laid("actual"), classes=classes,
+    scale = np.where(np.isfinite(scale) & (scale > 0), scale, 0.0)
+    scaled = np.where(scale > 0, cells, 0.0)
+    return Contest(models=tuple(models), windows=tuple(cutoffs.to_list()), series=series.with_columns(named.alias("class")),
+                   cells=cells, scaled=scaled, actual=laid("actual"), scale=scale, classes=classes,
                    class_names=tuple(str(name) for name in names), losses=losses, told=tuple(told))
 
 
 def _who(row: dict[str, object]) -> str:
-    return f"item {shorten(row[ITEM])} at location {shorten(row[LOCATION])} in the window after {row['cutoff']}"
+    return f"item {shorten(row[ITEM])} at location {shorten(row[LOCATION])} in the window after {row['when']}"
 
 
-def _few(cutoffs: set[object]) -> str:
-    listed = sorted(map(str, cutoffs))
+def _few(cutoffs: set[str]) -> str:
+    listed = sorted(cutoffs)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "") if listed else "none"

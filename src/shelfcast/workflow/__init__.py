@@ -5,6 +5,7 @@
     fit       a fitted model, kept as a folder
     forecast  read, check, clean, score on the last window, fit, forecast, report
     backtest  replay the past with several models, side by side
+    compare   is one model really better than another, by how much and where
     demo      the same on a simulated chain
     models    which models there are; `doctor`: what is installed and why
 """

@@ -1,0 +1,148 @@
+"""Compare: from the run folders of backtests to what may be claimed of their models, and the page that shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shelfcast.errors import SettingsError, shorten
+from shelfcast.evaluate.compare import GROUP_SCHEMA, Comparison, Pair, step_table, verdict
+from shelfcast.evaluate.compare import compare as compare_models
+from shelfcast.evaluate.contest import Contest, Measure, contest_of, measure_named
+from shelfcast.evaluate.reliability import (
+    coverage_counts,
+    known_cells,
+    losses_by_stretch,
+    reliability,
+    stretch_arrays,
+    stretches,
+)
+from shelfcast.evaluate.resampling import Interval, Resampling
+from shelfcast.files import check_target
+from shelfcast.operate.measured import MeasuredRun, chosen_models, joined_losses, read_measured
+from shelfcast.progress import Progress, Silent, stage
+from shelfcast.settings import CompareSettings
+from shelfcast.workflow.preparing import Say, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonResult:
+    """What a comparison leaves.
+
+    Attributes
+    ----------
+    summary : plain values for people and programs
+    comparison : the whole of it
+    reliability : {model of the pair: level, below, covered, cells}; empty where the runs kept no forecasts
+    files : {what: where it was written}
+    """
+
+    summary: Mapping[str, Any]
+    comparison: Comparison
+    reliability: Mapping[str, pl.DataFrame]
+    files: Mapping[str, Path]
+
+
+def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress | None = None) -> ComparisonResult:
+    """Compare the models of one or several backtests.
+
+    Raises
+    ------
+    SourceError
+        If a folder is not the run of a finished backtest.
+    DataError
+        If the runs measured different things.
+    """
+    if settings.report is not None:
+        check_target(settings.report)
+    measure = measure_named(settings.metric)
+    runs = [read_measured(folder) for folder in settings.runs]
+    losses, labels = joined_losses(runs)
+    models = chosen_models(labels, settings.models)
+    if len(models) < 2:
+        raise SettingsError(f"There is only one model to compare, {shorten(models[0])}. Give the run of another backtest, or "
+                            f"one of several models.")
+    contest = contest_of(losses, models)
+    for sentence in contest.told:
+        say(sentence)
+    resampling = Resampling(replicates=settings.replicates, confidence=settings.confidence, method=settings.method,
+                            block=settings.block, seed=settings.seed)
+    progress = progress or Silent()
+    with stage(progress, "comparing", 1):
+        found = compare_models(contest, measure, baseline=settings.baseline, by=settings.by, settings=resampling)
+    steps, reliable = _cells(found, contest, measure, labels, progress)
+    found = replace(found, groups=pl.concat([found.groups, steps]))
+    files: dict[str, Path] = {}
+    if settings.report is not None:
+        from shelfcast.show.comparison import write_comparison
+
+        write_comparison(settings.report, found, reliability=reliable, runs=[run.folder.name for run in runs])
+        files["report"] = settings.report
+    return ComparisonResult(summary=_summary(found, reliable, settings, files), comparison=found, reliability=reliable, files=files)
+
+
+def _cells(found: Comparison, contest: Contest, measure: Measure, labels: Mapping[str, tuple[MeasuredRun, str]],
+           progress: Progress) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """The pair by stretches of the horizon and its reliability, from the forecasts that the runs kept."""
+    names = [contest.models[i] for i in found.pair]
+    horizon = int(labels[names[0]][0].manifest["horizon"])
+    parts = stretches(horizon)
+    tables, reliable = [], {}
+    with stage(progress, "reading forecasts", len(names)) as bar:
+        for name in names:
+            table, counts = _model_cells(*labels[name], contest, horizon)
+            bar.advance(1)
+            if table is None:
+                return pl.DataFrame(schema=GROUP_SCHEMA), {}
+            tables.append(table)
+            reliable[name] = reliability(counts)
+    arrays = stretch_arrays(contest, measure, tables, len(parts))
+    labelled = [str(first) if first == last else f"{first} to {last}" for first, last in parts]
+    return step_table(measure, *arrays, names=labelled, clusters=contest.clusters(found.by), units=found.units,
+                      settings=found.settings), reliable
+
+
+def _model_cells(run: MeasuredRun, model: str, contest: Contest, horizon: int) -> tuple[pl.DataFrame | None, list[pl.DataFrame]]:
+    """Losses by stretch with the window, and counts of coverage, of the series and windows that are compared."""
+    kept = run.losses.filter(pl.col("model") == model, pl.col("when").is_in(list(contest.windows)), pl.col("cells") > 0)
+    kept = kept.join(contest.series.select("item", "location"), on=["item", "location"], how="semi")
+    kept = kept.select("item", "location", "when", pl.col("cutoff").cast(pl.String))
+    tables, counts = [], []
+    for cutoff, forecast, actual in run.cells(model):
+        here = kept.filter(pl.col("cutoff").str.starts_with(cutoff[:10]))
+        cells = known_cells(forecast, actual).join(here, on=["item", "location"])
+        if cells.height:
+            tables.append(losses_by_stretch(cells, horizon).join(here, on=["item", "location"]))
+            counts.append(coverage_counts(cells))
+    return (pl.concat(tables) if tables else None), counts
+
+
+def _summary(found: Comparison, reliable: Mapping[str, pl.DataFrame], settings: CompareSettings,
+             files: Mapping[str, Path]) -> dict[str, Any]:
+    head = found.headline
+    return {
+        "verb": "compare", "metric": found.measure.name, "verdict": verdict(head, found.settings.confidence),
+        "winner": head.winner, "a": head.a, "b": head.b, "baseline": found.baseline, "drawn": found.by,
+        "confidence": found.settings.confidence, "replicates": found.settings.replicates, "seed": found.settings.seed,
+        "windows": list(found.contest.windows), "series": found.contest.series.height,
+        "ranking": found.ranking.to_dicts(), "measures": [_pair(p) for p in found.measures],
+        "pairs": [_pair(p) for p in found.pairs],
+        "win_rate": {"value": 0.5 + found.wins.value, "low": 0.5 + found.wins.low, "high": 0.5 + found.wins.high},
+        "diebold_mariano": vars(found.through_time), "groups": found.groups.to_dicts(), "by_window": found.windows.to_dicts(),
+        "reliability": {name: table.to_dicts() for name, table in reliable.items()}, "told": list(found.told),
+        "runs": [str(run) for run in settings.runs], "files": {k: str(v) for k, v in files.items()},
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {"metric": pair.measure, "a": pair.a, "b": pair.b, "score_a": pair.score_a, "score_b": pair.score_b,
+            "difference": _interval(pair.difference), "skill": None if pair.skill is None else _interval(pair.skill),
+            "p_adjusted": pair.adjusted, "winner": pair.winner}
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    return dict(vars(interval))
+
+
