@@ -139,7 +139,8 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
-    "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest, "compare": compare, "models": models,
+    "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest,
+    "compare": compare, "models": models,
     "doctor": doctor,
 }
 

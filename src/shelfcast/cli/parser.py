@@ -94,9 +94,9 @@ def build() -> Parser:
                                          "Result: a table of models and measures, and a run folder with scores by window, class,\n"
                                          "place, step ..., the forecasts, and a page. A run that was killed goes on where it was."))
     _compare(sub.add_parser("compare", help="is one model really better than another: intervals over series and windows",
-                            description="Compare the models of finished backtests, on the series and windows that all were measured\n"
-                                        "on. Series and windows are drawn anew, all models alike; a model is called better only\n"
-                                        "where the interval leaves zero out."))
+                            description="Compare the models of finished backtests, on the series and windows that all were\n"
+                                        "measured on. Series and windows are drawn anew, all models alike; a model is called\n"
+                                        "better only where the interval leaves zero out."))
     models = sub.add_parser("models", help="list the models: what each uses, and whether it can run here",
                             description="List the models: what each uses and needs, and whether it can run here.")
     _json(models)
@@ -225,8 +225,8 @@ def _backtest(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="folders that `shelfcast backtest --run` wrote; one suffices when it "
-                                                               "holds several models")
+    parser.add_argument("runs", metavar="RUN", nargs="+",
+                        help="folders that `shelfcast backtest --run` wrote; one suffices when it holds several models")
     parser.add_argument("--models", metavar="A,B", action="append", default=[], type=_names,
                         help="which models to compare, a name that two runs share with its folder: 'boosted (RUN)'; default: all")
     parser.add_argument("--metric", metavar="NAME", default="SQL", help="the measure that decides: SQL (default), WQL, MASE, WAPE, "
