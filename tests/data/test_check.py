@@ -120,6 +120,7 @@ CASES = {
     "times_of_day": (lambda: made({DATE: [datetime(2024, 1, 1, 9, i) for i in range(60)]}, shape="transactions"), 60, "09:00"),
     "fractional_units": (lambda: made({SALES: with_value(PLAIN, 2, 0.5)}), 1, "0.5"),
     "cancelled_lines": (lambda: made({"cancelled": with_value([False] * 60, 2, True)}, shape="transactions"), 1, "line 4"),
+    "no_products": (lambda: made({"service": with_value([False] * 60, 2, True)}, shape="transactions"), 1, "line 4"),
     "zero_prices": (lambda: made({"price": with_value([2.0] * 60, 2, 0.0)}), 1, "0.0"),
     "negative_prices": (lambda: made({"price": with_value([2.0] * 60, 2, -3.0)}), 1, "-3.0"),
     "infinite_prices": (lambda: made({"price": with_value([2.0] * 60, 2, float("inf"))}), 1, "inf"),

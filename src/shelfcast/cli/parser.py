@@ -129,8 +129,8 @@ def _sales(parser: argparse.ArgumentParser) -> None:
 def _rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rule", metavar="NAME=HOW", action="append", default=[], type=_pairs, dest="rules",
                         help="how one rule of cleaning works: repeated=sum|last|mean|error, outliers=keep|cap, copies=keep|drop, "
-                             "future=reject|keep, unreadable=reject|error; names, cancelled, prices, partial, closed = true|false; "
-                             "repeatable")
+                             "future=reject|keep, services=reject|keep, unreadable=reject|error; names, cancelled, "
+                             "prices, partial, closed = true|false; repeatable")
 
 
 def _talk(parser: argparse.ArgumentParser) -> None:
@@ -206,6 +206,9 @@ def _backtest(parser: argparse.ArgumentParser) -> None:
                        help="fit anew in every window (default), or once, on what came before the oldest")
     group.add_argument("--own-ends", action="store_true",
                        help="each series ends with its own last known sale, and its windows are counted back from there")
+    group.add_argument("--overrides", metavar="FILE",
+                       help="planners' adjustments as for `forecast`: what had been written before a window is applied to each "
+                            "model's forecast of it and scored beside it; the value they added is in value_added.csv")
     group.add_argument("--set", metavar="[MODEL.]NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
                        help="a setting of one model, or of each that has it; repeatable")
     group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")

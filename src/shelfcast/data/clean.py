@@ -36,7 +36,7 @@ from shelfcast.data.cleaning.rules import (
 )
 from shelfcast.data.cleaning.tally import LINES, NAME, RAW, WHEN, Tally, canonical, forget, shorter_than_recorded, tally
 from shelfcast.data.findings import SHOWN
-from shelfcast.data.lines import ROW, SalesLines
+from shelfcast.data.lines import ROW, SERVICE, SalesLines
 from shelfcast.data.split import cut, lines_until
 from shelfcast.errors import DataError, SettingsError, shorten
 from shelfcast.names import ITEM, LOCATION, SALES, Kind
@@ -57,6 +57,8 @@ class CleanSettings:
     ----------
     unreadable : lines without a readable date, item, location or sales are rejected, or are an error
     future : sales dated after today (or the cutoff, if later) are rejected, or kept
+    services : lines that are no products but postage, fees or bookkeeping (known of some sources by their stock codes) are
+        rejected, or kept as if they were items
     names : blanks around and inside names are trimmed, and spellings that differ only in case become the most frequent one
     repeated : several rows of a recorded series for one period. Equal ones count once, different ones as said here
     copies : lines that equal another one in every column, the number of their invoice or receipt included: `keep` them (so a till
@@ -72,6 +74,7 @@ class CleanSettings:
 
     unreadable: Literal["reject", "error"] = "reject"
     future: Literal["reject", "keep"] = "reject"
+    services: Literal["reject", "keep"] = "reject"
     names: bool = True
     repeated: Repeated = "sum"
     copies: Literal["keep", "drop"] = "keep"
@@ -87,6 +90,7 @@ class CleanSettings:
         for name, known in (
             ("unreadable", ("reject", "error")),
             ("future", ("reject", "keep")),
+            ("services", ("reject", "keep")),
             ("repeated", ("sum", "last", "mean", "error")),
             ("copies", ("keep", "drop")),
             ("returns", ("apart", "net")),
@@ -136,6 +140,8 @@ def clean_sales(
     """
     if isinstance(source, SalesPanel):
         return _clean_panel(source if cutoff is None else cut(source, cutoff), settings)
+    if settings.services == "keep":
+        source = replace(source, frame=source.frame.drop(SERVICE, strict=False))
     with stage(progress, "cleaning", 3) as bar:
         source, copies = without_copies(source, cutoff) if settings.copies == "drop" else (source, [])
         settled = settle(source, settings=settings, cutoff=cutoff)
@@ -212,8 +218,10 @@ def _reject(settled: Settled, settings: CleanSettings) -> tuple[pl.DataFrame, li
     reason = pl.coalesce(pl.when(flaws[f]).then(pl.lit(f.replace("_", " "))) for f in seen).alias(REASON)
     frame = canonical(lines).select(reason, pl.all()).filter(pl.col(REASON).is_not_null())
     rejected = frame.head(MOST_REJECTED).collect(engine="streaming")
-    if settings.unreadable == "error":
-        first, total = rejected.row(0, named=True), sum(found.survey.flaws[f] for f in seen)
+    spoilt = [f for f in seen if f != "no_products"]
+    if settings.unreadable == "error" and spoilt:
+        first = rejected.filter(pl.col(REASON) != "no products").row(0, named=True)
+        total = sum(found.survey.flaws[f] for f in spoilt)
         where = f"data row {first[ROW] + 1:,}" if ROW in first else "the first"
         raise DataError(
             f"{total:,} lines of {shorten(lines.source)} cannot be used; {where} has "
@@ -221,9 +229,10 @@ def _reject(settled: Settled, settings: CleanSettings) -> tuple[pl.DataFrame, li
         )
     changes = []
     for name in seen:
-        rule = "future" if name == "future_dates" else "unreadable"
+        rule = {"future_dates": "future", "no_products": "services"}.get(name, "unreadable")
         part = "their sales are not used" if name in SALES_ONLY and lines.shape == "series" else "rejected"
-        changes.append(Change(rule, f"lines with {name.replace('_', ' ')}: {part}", found.survey.flaws[name]))
+        what = "lines of postage, fees and bookkeeping" if name == "no_products" else f"lines with {name.replace('_', ' ')}"
+        changes.append(Change(rule, f"{what}: {part}", found.survey.flaws[name]))
     return rejected, changes
 
 

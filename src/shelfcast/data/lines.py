@@ -17,6 +17,7 @@ from shelfcast.periods import Frequency
 ROW = "row"  # UInt32: 0-based position of a data row in the whole source
 PLACE = "__shelfcast_row__"  # the same beside the source's own columns, under a name that no source has
 CANCELLED = "cancelled"  # Boolean: the line takes an earlier sale back (an invoice number that says so)
+SERVICE = "service"  # Boolean: the line is no product but postage, a fee or bookkeeping (a stock code that says so)
 
 
 def text_of(column: str) -> str:
@@ -30,7 +31,7 @@ def text_of(column: str) -> str:
 
 def refuse_reserved(name: str) -> None:
     """A covariate must not be called as the columns are that the data room puts beside it."""
-    if name in (*ROLES, ROW, CANCELLED, "series", "period") or name.startswith("~") or name.endswith(text_of("")):
+    if name in (*ROLES, ROW, CANCELLED, SERVICE, "series", "period") or name.startswith("~") or name.endswith(text_of("")):
         raise DataError(f"A covariate cannot be called {shorten(name)!r}, which has a meaning of its own here. Rename the column.")
 
 
@@ -55,8 +56,8 @@ class SalesLines:
     Attributes
     ----------
     frame : lazy table with `date` (Date or Datetime), `sales` (Float64), `item` and `location` where the source has them (in their
-        own types), `price`, `promo`, `stock`, `available`, `cancelled` where it has them, and the wanted covariates under
-        their own names. Columns that were parsed from text (date, sales, price ...) have the text beside them
+        own types), `price`, `promo`, `stock`, `available`, `cancelled`, `service` where it has them, and the wanted covariates
+        under their own names. Columns that were parsed from text (date, sales, price ...) have the text beside them
         under `text_of(column)`: null after parsing with a text beside it is an unparsable value. Nothing is dropped.
     source : file, glob, table or frame, for messages
     files : how many files the source has

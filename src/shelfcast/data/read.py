@@ -7,7 +7,7 @@ Stays lazy: only the columns' names, distinct days of text columns and bounded s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import polars as pl
@@ -17,16 +17,26 @@ from shelfcast.data.columns.dialects import Given, given_columns, invoice_column
 from shelfcast.data.columns.joined import are_parts, split_ids
 from shelfcast.data.columns.parsing import NumberStyle, is_missing, parse_number, parse_share
 from shelfcast.data.columns.typed import Purpose, typed_columns
-from shelfcast.data.formats.tables import Source, Table, open_table, unreadable
-from shelfcast.data.lines import CANCELLED, PLACE, ROW, SalesLines, refuse_reserved
+from shelfcast.data.folders import Folder, open_folder
+from shelfcast.data.formats.tables import Source, Table, every_sheet, open_table, unreadable
+from shelfcast.data.lines import CANCELLED, PLACE, ROW, SERVICE, SalesLines, refuse_reserved
 from shelfcast.data.sources.dialect import Dialect
-from shelfcast.errors import SettingsError, shorten
+from shelfcast.errors import DataError, SettingsError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Kind
 from shelfcast.periods import Frequency
 
 _MEASURED: Final = (PRICE, PROMO, STOCK, AVAILABLE)
 _SAMPLE: Final = 50_000  # lines looked at to tell transactions from series
 _MISTAKES: Final = 10  # lines of a short file that may share their keys by mistake
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What is to be joined to the sales; the user's own first."""
+
+    covariates: Sequence[Source | Table]
+    static: Sequence[Source | Table]
+    places: Source | Table | None
 
 
 @dataclass(frozen=True)
@@ -44,18 +54,20 @@ class _Sales:
 
 def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq: str | Frequency | None = None,
                covariates: Sequence[Source] = (), known: Sequence[str] = (), past: Sequence[str] = (),
-               static: Source | None = None, places: Source | None = None, query: str | None = None) -> SalesLines:
+               static: Source | Sequence[Source] | None = None, places: Source | None = None,
+               query: str | None = None) -> SalesLines:
     """Read sales and what lies beside them.
 
     Parameters
     ----------
-    source : file, glob, folder, `-` for standard input, database address, or a frame of polars, pandas, pyarrow or DuckDB
+    source : file, glob, folder, `-` for standard input, database address, or a frame of polars, pandas, pyarrow or DuckDB. A
+        folder with the official files of a data set that is known (`folders.BUNDLES`) is read with all that belongs to it
     columns : {role: the source's column}, for roles item, location, date, sales, price, promo, stock, available; those not
         named are recognised. `Name:dmy`, `:mdy`, `:ymd` say how dates, and `:comma`, `:point` how numbers are written
     freq : D, W, M ...; None to infer
     covariates : tables of covariates, joined on whichever of item, location and date they have
     known, past : names of covariates whose future is given, or which are seen only up to the cutoff
-    static : table of attributes by item or location
+    static : table of attributes by item or location, or several
     places : table of locations with latitude and longitude
     query : SQL or a table's name, with a database address
 
@@ -79,11 +91,36 @@ def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq
     """
     frequency = freq if isinstance(freq, Frequency) or freq is None else Frequency.parse(freq)
     declared = _declared(known, past)
-    table = open_table(source, query=query)
+    folder = open_folder(source) if query is None else None
+    table = open_table(source, query=query) if folder is None else folder.sales
     try:
-        return _lines(_understand(table, columns, frequency), declared, frequency, covariates, static, places)
+        sales = _understand(table, columns, frequency)
+        beside = _Beside(_several(covariates), _several(static), places)
+        if folder is not None:
+            sales, declared, beside = _with_folder(folder.only(sales.given.columns), sales, declared, beside)
+        return _lines(sales, declared, frequency, beside)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise unreadable(table.name, error) from error
+
+
+def _several(sources: Source | Sequence[Source] | None) -> list[Source | Table]:
+    """One source or several as a list; a frame is one."""
+    if sources is None:
+        return []
+    return list(sources) if isinstance(sources, (list, tuple)) else [sources]  # type: ignore[list-item]
+
+
+def _with_folder(folder: Folder, sales: _Sales, declared: Mapping[str, Kind],
+                 beside: _Beside) -> tuple[_Sales, dict[str, Kind], _Beside]:
+    """Put what a folder holds behind what the user names."""
+    own = {name.lower() for name in declared} | {c.lower() for c in sales.given.columns.values()}
+    kinds = {n: k for n, k in folder.kinds(list(sales.schema)).items() if n.lower() not in own}
+    places = folder.tables("places")
+    # A place named by the user goes before the folder's, whose other columns still describe places.
+    static = [*beside.static, *folder.tables("attributes"), *(places if beside.places is not None else [])]
+    return (replace(sales, told=(*folder.told, *sales.told)), {**kinds, **declared},
+            _Beside([*beside.covariates, *folder.tables("covariates")], static,
+                    beside.places if beside.places is not None else places[0] if places else None))
 
 
 def _declared(known: Sequence[str], past: Sequence[str]) -> dict[str, Kind]:
@@ -98,14 +135,22 @@ def _declared(known: Sequence[str], past: Sequence[str]) -> dict[str, Kind]:
 
 def _understand(table: Table, columns: Mapping[str, str] | None, freq: Frequency | None) -> _Sales:
     """Recognise the dialect, let it add its columns, and give each role a column."""
-    frame = table.frame.with_row_index(PLACE)
     dialect = recognise_dialect(table.frame.collect_schema())
+    if dialect is not None and dialect.refuse is not None:
+        if not {DATE, SALES} <= set(columns or ()):
+            raise DataError(dialect.refuse)
+        dialect = None
+    if dialect is not None and dialect.sheets:
+        table = every_sheet(table)
+    frame = table.frame.with_row_index(PLACE)
     if dialect is not None and dialect.adapt is not None:
         frame = dialect.adapt(frame, names_of(table.frame.collect_schema()), freq)
     if dialect is not None and dialect.joined is not None and not {ITEM, LOCATION} & set(columns or ()):
         frame, dialect = split_ids(frame, dialect)
     schema = {c: t for c, t in frame.collect_schema().items() if c != PLACE}
     given = given_columns(columns, list(schema))
+    if dialect is not None and dialect.styles:
+        given = Given(given.columns, {**dialect.styles, **given.styles})
     found = recognise_roles(schema, given=given.columns, dialect=dialect, source=table.name, required=(DATE, SALES))
     ordered = {r: found.columns[r] for r in ROLES if r in found.columns}
     told = [*table.told, *found.told]
@@ -129,8 +174,7 @@ def _in_words(frame: pl.LazyFrame, column: str, role: str) -> bool:
         parse(column, NumberStyle(",")).is_null().all()).item()
 
 
-def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, covariates: Sequence[Source],
-           static: Source | None, places: Source | None) -> SalesLines:
+def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, others: _Beside) -> SalesLines:
     in_sales, own = _own_covariates(sales, declared)
     wanted: dict[str, tuple[str, Purpose]] = {}
     for role, column in sales.columns.items():
@@ -138,15 +182,15 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     wanted |= {name: (name, "value") for name in own if name not in wanted}
     typed = typed_columns(sales.frame, wanted, untyped=sales.table.untyped, styles=sales.given.styles,
                           raw=sales.table.frame)
-    extra = [] if sales.dialect is None or sales.dialect.cancelled is None else [
-        sales.dialect.cancelled(names_of(sales.schema)).alias(CANCELLED)]
+    marks = () if sales.dialect is None else ((CANCELLED, sales.dialect.cancelled), (SERVICE, sales.dialect.service))
+    extra = [mark(names_of(sales.schema)).alias(name) for name, mark in marks if mark is not None]
     rows = sales.frame
     if sales.table.untyped:  # a blank line is no sale; its place in the file is kept in the row numbers
         rows = rows.filter(pl.any_horizontal(pl.col(c).is_not_null() for c in sales.columns.values()))
     frame = rows.select(pl.col(PLACE).alias(ROW), *typed.columns, *extra)
     final = frame.collect_schema()
     keys = {k: final[k] for k in KEYS if k in final}
-    beside = find_covariates(covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given,
+    beside = find_covariates(others.covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given,
                              keys=keys, sales_name=sales.table.name, sales_names=list(sales.schema), freq=freq, lines=frame)
     kinds: dict[str, Kind] = {}
     for name, kind in declared.items():
@@ -156,10 +200,10 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, cov
     shape, why = _shape(frame, sales)
     renamed = [f"{shorten(n)} is called {r} from here on." for n, r in in_sales.items() if r in _MEASURED and n != r]
     told = [*sales.told, *renamed, *typed.told, *beside.told, why]
-    items, places_table, more = find_static(static, sales_columns=sales.columns, given=sales.given, keys=keys, lines=frame)
+    items, places_table, more = find_static(others.static, sales_columns=sales.columns, given=sales.given, keys=keys, lines=frame)
     told += more
-    if places is not None:
-        places_table, more = find_places(places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys)
+    if others.places is not None:
+        places_table, more = find_places(others.places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys)
         told += more
     document = _document(sales, shape)
     used = {c for c, _ in wanted.values()}

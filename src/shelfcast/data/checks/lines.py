@@ -63,6 +63,13 @@ _FLAWS: Final = (
     _Words("missing_items", "WARNING", "rows have no item", "We do not know what was sold.", NOTHING_LEFT, fatal=True),
     _Words("missing_locations", "WARNING", "rows have no location", "We do not know where it was sold.", NOTHING_LEFT, fatal=True),
     _Words(
+        "no_products",
+        "NOTE",
+        "rows are no products but postage, fees or bookkeeping",
+        "A stock code that names no product: its quantities are not what customers want.",
+        "they are left out and listed with their reason",
+    ),
+    _Words(
         "unparsable_sales",
         "WARNING",
         "rows have sales that are no number",

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from shelfcast.data.lines import CANCELLED, text_of
+from shelfcast.data.lines import CANCELLED, SERVICE, text_of
 from shelfcast.names import AVAILABLE, DATE, ITEM, LOCATION, PRICE, PROMO, SALES, STOCK
 
 EARLIEST: Final = date(1970, 1, 1)  # no till wrote files before; 1900-01-01 and 1899-12-30 are spreadsheets' empty dates
@@ -19,6 +19,7 @@ REJECTING: Final = (
     "absurd_dates",
     "missing_items",
     "missing_locations",
+    "no_products",
     "future_dates",
     "unparsable_sales",
     "infinite_sales",
@@ -65,6 +66,8 @@ def line_flaws(schema: Mapping[str, pl.DataType], *, today: date) -> dict[str, p
     if schema[DATE] != pl.Date:
         flaws["times_of_day"] = pl.col(DATE).dt.time() != pl.time(0, 0, 0)
         flaws["broken_hours"] = pl.col(DATE).dt.truncate("1h") != pl.col(DATE)
+    if SERVICE in schema:
+        flaws["no_products"] = pl.col(SERVICE)
     if CANCELLED in schema:
         flaws["cancelled_lines"] = pl.col(CANCELLED)
         flaws["negative_units"] &= ~pl.col(CANCELLED).fill_null(False)  # or units and money would be counted twice

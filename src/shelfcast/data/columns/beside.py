@@ -51,7 +51,7 @@ class _Side:
     narrowed: bool  # holds the keys of the sales alone
 
 
-def find_covariates(sources: Sequence[Source], *, declared: Mapping[str, Kind], found: Mapping[str, str],
+def find_covariates(sources: Sequence[Source | Table], *, declared: Mapping[str, Kind], found: Mapping[str, str],
                     sales_columns: Mapping[str, str], given: Given, keys: Mapping[str, pl.DataType], sales_name: str,
                     sales_names: Sequence[str], freq: Frequency | None, lines: pl.LazyFrame) -> Beside:
     """Open covariate tables and take the declared covariates from them.
@@ -64,8 +64,6 @@ def find_covariates(sources: Sequence[Source], *, declared: Mapping[str, Kind], 
     keys : types of item and location in the sales
     lines : the sales, to pass over the keys of a long table that no sales have
     """
-    if isinstance(sources, str) or not isinstance(sources, Sequence):
-        sources = [sources]
     out = Beside()
     looked = [sales_name]
     every: list[str] = list(sales_names)
@@ -142,11 +140,27 @@ def _wanted(side: _Side, declared: Mapping[str, Kind], found: Mapping[str, str],
     return wanted
 
 
-def find_static(source: Source | None, *, sales_columns: Mapping[str, str], given: Given, keys: Mapping[str, pl.DataType],
-                lines: pl.LazyFrame) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[str]]:
-    """Attributes: the items' table, the places' table, sentences."""
-    if source is None:
-        return None, None, []
+def find_static(sources: Sequence[Source | Table], *, sales_columns: Mapping[str, str], given: Given,
+                keys: Mapping[str, pl.DataType], lines: pl.LazyFrame) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[str]]:
+    """Attributes: the items' table, the places' table, sentences. Of a column that several tables have, the first counts."""
+    found: dict[str, pl.DataFrame] = {}
+    told: list[str] = []
+    for source in sources:
+        key, frame, more = _one_static(source, sales_columns, given, keys, lines)
+        found[key] = frame if key not in found else _put_together(found[key], frame, key)
+        told += more
+    return found.get(ITEM), found.get(LOCATION), told
+
+
+def _put_together(first: pl.DataFrame, second: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The columns of two tables; of those that both have, the first table's."""
+    again = [c for c in second.columns if c in first.columns and c != key]
+    return first.join(second.drop(again), on=key, how="full", coalesce=True, maintain_order="left_right")
+
+
+def _one_static(source: Source | Table, sales_columns: Mapping[str, str], given: Given, keys: Mapping[str, pl.DataType],
+                lines: pl.LazyFrame) -> tuple[str, pl.DataFrame, list[str]]:
+    """The key of a table of attributes, the attributes, sentences."""
     side = _open_side(source, sales_columns, given, None, KEYS)
     there = [k for k in KEYS if k in side.roles and k in keys]
     if not there:
@@ -160,10 +174,10 @@ def find_static(source: Source | None, *, sales_columns: Mapping[str, str], give
         there = single
     frame, told = _attributes(side, there[0], keys, {})
     _must_meet(frame.lazy(), lines, there, side.table.name)
-    return (frame, None, told) if there[0] == ITEM else (None, frame, told)
+    return there[0], frame, told
 
 
-def find_places(source: Source, others: pl.DataFrame | None, *, sales_columns: Mapping[str, str], given: Given,
+def find_places(source: Source | Table, others: pl.DataFrame | None, *, sales_columns: Mapping[str, str], given: Given,
                 keys: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame, list[str]]:
     """Locations with coordinates, and other attributes of places put to them."""
     side = _open_side(source, sales_columns, given, None, (LOCATION,))
@@ -173,10 +187,7 @@ def find_places(source: Source, others: pl.DataFrame | None, *, sales_columns: M
     where = recognise_roles(side.schema, given={}, dialect=None, source=side.table.name, roles=(LATITUDE, LONGITUDE),
                             required=(LATITUDE, LONGITUDE)).columns
     frame, told = _attributes(side, LOCATION, keys, where)
-    if others is not None:
-        again = [c for c in others.columns if c in frame.columns and c != LOCATION]
-        frame = frame.join(others.drop(again), on=LOCATION, how="full", coalesce=True, maintain_order="left_right")
-    return frame, told
+    return frame if others is None else _put_together(frame, others, LOCATION), told
 
 
 def _attributes(side: _Side, key: str, keys: Mapping[str, pl.DataType],
@@ -208,7 +219,7 @@ def _attributes(side: _Side, key: str, keys: Mapping[str, pl.DataType],
     return frame, told
 
 
-def _open_side(source: Source, sales_columns: Mapping[str, str], given: Given, freq: Frequency | None, roles: Sequence[str],
+def _open_side(source: Source | Table, sales_columns: Mapping[str, str], given: Given, freq: Frequency | None, roles: Sequence[str],
                lines: pl.LazyFrame | None = None) -> _Side:
     """Open a table and find its keys: the user's names, a dialect's, the sales' own, common ones."""
     table = open_table(source)

@@ -18,10 +18,13 @@ from shelfcast.data.sources import (
     dominicks,
     favorita,
     gluonts,
+    instacart,
     invoices,
     iowa,
     m5,
     nixtla,
+    olist,
+    recruit,
     rossmann,
     stallion,
     store_item,
@@ -31,13 +34,16 @@ from shelfcast.data.sources.dialect import Dialect, Names
 from shelfcast.errors import DataError, SettingsError, UnknownNameError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, LATITUDE, LOCATION, LONGITUDE, PRICE, PROMO, ROLES, SALES, STOCK
 
-KNOWN: Final = (m5.WIDE, m5.LONG, rossmann.SALES, walmart.SALES, favorita.ITEMS, favorita.FAMILIES, invoices.SECOND, invoices.LINES,
-                iowa.LINES, iowa.STATE, dominicks.SALES, stallion.SALES, complete_journey.BASKETS, store_item.SALES,
-                autogluon.SALES, nixtla.SALES, gluonts.LISTS)
+KNOWN: Final = (m5.WIDE, m5.LONG, rossmann.SALES, walmart.SALES, favorita.ITEMS, favorita.FAMILIES, recruit.VISITS,
+                invoices.SECOND, invoices.LINES, iowa.LINES, iowa.STATE, iowa.API, dominicks.SALES, dominicks.JUICE,
+                dominicks.MOVEMENT, olist.LINES, olist.ORDER_ITEMS, olist.ORDERS, instacart.ORDERS, instacart.LINES, stallion.SALES,
+                complete_journey.BASKETS, store_item.SALES, autogluon.SALES, nixtla.SALES, gluonts.LISTS)
 """Dialects of sales, in the order in which they are tried."""
 
-COMPANIONS: Final = (m5.PRICES, m5.CALENDAR, walmart.FEATURES, walmart.STORES, rossmann.STORES, favorita.STORES, iowa.PRODUCTS,
-                     complete_journey.PROMOTIONS, autogluon.FUTURE, nixtla.FUTURE, nixtla.STATIC)
+COMPANIONS: Final = (m5.PRICES, m5.CALENDAR, walmart.FEATURES, walmart.FUTURE, walmart.STORES, rossmann.FUTURE, rossmann.STORES,
+                     favorita.FUTURE_ITEMS, favorita.FUTURE_FAMILIES, favorita.STORES, favorita.PRODUCTS, favorita.OIL,
+                     favorita.HOLIDAYS, favorita.VISITS, recruit.STORES, recruit.DATES, dominicks.PRODUCTS, iowa.PRODUCTS,
+                     iowa.STATE_PRODUCTS, complete_journey.PROMOTIONS, autogluon.FUTURE, nixtla.FUTURE, nixtla.STATIC)
 """Dialects of the files that lie beside sales: covariates and attributes."""
 
 # Common names by role, best first; compared without case, blanks, hyphens and underscores. Names within one tuple compete.

@@ -26,6 +26,11 @@ class Found:
     hive: bool = False
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a file's ending is one that tables have."""
+    return path.suffix.lower() in _READABLE
+
+
 def find_files(text: str) -> Found:
     """The files that a name, a glob or a folder means.
 

@@ -44,6 +44,8 @@ class Table:
     first_line : line number of row 0 in the one text file, else None
     told : sentences on how it was read
     untyped : every column is text, because the format has no types
+    sheets : names of the sheets of a workbook, where it has several
+    path : of that workbook
     """
 
     frame: pl.LazyFrame
@@ -52,14 +54,16 @@ class Table:
     first_line: int | None = None
     told: tuple[str, ...] = ()
     untyped: bool = False
+    sheets: tuple[str, ...] = ()
+    path: Path | None = None
 
 
-def open_table(source: Source, *, query: str | None = None) -> Table:
+def open_table(source: Source | Table, *, query: str | None = None) -> Table:
     """Open a source.
 
     Parameters
     ----------
-    source : a file, a glob, a folder, `-` for standard input, a database address, or a frame
+    source : a file, a glob, a folder, `-` for standard input, a database address, a frame, or a table that is open already
     query : SQL or the name of a table, for a database address only
 
     Raises
@@ -69,6 +73,8 @@ def open_table(source: Source, *, query: str | None = None) -> Table:
     DataError
         If it has no rows, no header, or names that repeat.
     """
+    if isinstance(source, Table):
+        return source
     if isinstance(source, (str, Path)):
         text = str(source)
         if is_address(text):
@@ -120,10 +126,19 @@ def _open_files(text: str) -> Table:
     found = find_files(text)
     if len(found.files) == 1 and not found.hive:
         return _open_one(found.files[0], _shown(found.files[0]))
-    kinds = {content_kind(f) for f in found.files[::1 + len(found.files) // 50]}  # a look at some fifty of them
+    return _open_many(found.files, text, hive=found.hive)
+
+
+def open_files(files: list[Path], name: str) -> Table:
+    """Several files with the same columns as one table."""
+    return _checked(_open_many(files, name, hive=False))
+
+
+def _open_many(files: list[Path], text: str, *, hive: bool) -> Table:
+    kinds = {content_kind(f) for f in files[::1 + len(files) // 50]}  # a look at some fifty of them
     if kinds == {"parquet"}:
-        return _open_parquets(found.files, text, hive=found.hive)
-    return _join([_open_one(f, _shown(f)) for f in found.files], text)
+        return _open_parquets(files, text, hive=hive)
+    return _join([_open_one(f, _shown(f)) for f in files], text)
 
 
 def _shown(path: Path) -> str:
@@ -216,8 +231,26 @@ def _open_excel(path: Path, name: str) -> Table:
         raise SourceError(f"{name} cannot be read: {shorten(error, 200)}") from error
     if not table.width:
         raise DataError(f"The first sheet of {name} is empty.")
-    told = (f"{name} has {len(sheets)} sheets; the first, {shorten(sheets[0], 40)!r}, is read.",) if len(sheets) > 1 else ()
-    return Table(table.lazy(), name, told=told)
+    if len(sheets) == 1:
+        return Table(table.lazy(), name)
+    told = (f"{name} has {len(sheets)} sheets; the first, {shorten(sheets[0], 40)!r}, is read.",)
+    return Table(table.lazy(), name, told=told, sheets=tuple(sheets), path=path)
+
+
+def every_sheet(table: Table) -> Table:
+    """All sheets of a workbook that have the columns of the first, one below the other; any other table as it is."""
+    if table.path is None:
+        return table
+    first = table.frame.collect()
+    parts = [first]
+    for sheet in table.sheets[1:]:
+        more = pl.read_excel(table.path, sheet_name=sheet, engine="calamine", raise_if_empty=False)
+        if more.columns == first.columns:
+            parts.append(more)
+    if len(parts) == 1:
+        return table
+    told = f"{len(parts)} of the {len(table.sheets)} sheets of {table.name} have the same columns and are read one below the other."
+    return replace(table, frame=pl.concat(parts, how="vertical_relaxed").lazy(), told=(told, *table.told[1:]), sheets=(), path=None)
 
 
 _LONGEST_LIST: Final = 256 * 2**20  # bytes

@@ -31,6 +31,10 @@ class Dialect:
     shape : transactions or series, or None to look at the data
     adapt : adds or reshapes columns before the roles are read, or None
     cancelled : from the names, an expression that is true where a line takes an earlier sale back, or None
+    service : from the names, an expression that is true where a line is no product (postage, fees, adjustments), or None
+    styles : {our role: dmy, mdy, ymd, comma or point}, how the source always writes it
+    sheets : its workbook goes on in further sheets
+    refuse : why sales cannot be made of this table, and what to do, or None
     joined : lower-case name of a column whose ids may be `item/location`, or None
     notes : sentences for the user on what `adapt` and `roles` mean
     """
@@ -43,6 +47,10 @@ class Dialect:
     shape: Literal["transactions", "series"] | None = None
     adapt: Adapt | None = None
     cancelled: Callable[[Names], pl.Expr] | None = None
+    service: Callable[[Names], pl.Expr] | None = None
+    styles: Mapping[str, str] = field(default_factory=dict)
+    sheets: bool = False
+    refuse: str | None = None
     joined: str | None = None
     notes: tuple[str, ...] = ()
 
