@@ -147,6 +147,7 @@ class BacktestSettings(SalesSettings):
     jobs : processes that work at the same time; the numbers are the same for any
     max_series : with more series than this, a sample drawn by `seed` is scored (all of them teach)
     own_ends : each series ends with its own last known sale, and its windows are counted back from there
+    overrides : planners' adjustments, as for a forecast; those written before a window are scored beside each model
     """
 
     horizon: int
@@ -162,6 +163,7 @@ class BacktestSettings(SalesSettings):
     jobs: int = 1
     max_series: int = 20_000
     own_ends: bool = False
+    overrides: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -195,7 +197,7 @@ class CompareSettings:
     runs : folders that `backtest` wrote; one suffices when it holds several models
     models : which to compare, in this order; none for all
     metric : SQL, WQL, MASE, WAPE, RMSE, bias or coverage: the one that decides
-    baseline : the model that skill is measured against; None for the second of two, else the worst
+    baseline : the model that skill is measured against; None for the second of two, else naive, else the worst
     by : what is drawn anew: each `series`, or all series of an `item` or a `location` together
     block : windows drawn together, when they follow closely
     replicates, confidence, method, seed : as in `evaluate.resampling.Resampling`
@@ -243,7 +245,7 @@ def to_toml(settings: SalesSettings) -> str:
     lines = []
     for spec in fields(settings):
         value = _source(settings.sales) if spec.name == "sales" else getattr(settings, spec.name)
-        if value is None or value == () or value == {}:
+        if value is None or (isinstance(value, tuple | Mapping) and not value):
             continue
         lines.append(f"{spec.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"

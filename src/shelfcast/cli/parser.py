@@ -235,7 +235,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="NAME", default="SQL", help="the measure that decides: SQL (default), WQL, MASE, WAPE, "
                                                                         "RMSE, bias, coverage")
     parser.add_argument("--baseline", metavar="MODEL", help="the model that skill is measured against; default: the second of two, "
-                                                            "else the worst")
+                                                            "else naive, else the worst")
     parser.add_argument("--by", choices=["series", "item", "location"], default="series",
                         help="what is drawn anew: each series (default), or all series of an item or of a location together, for "
                              "they miss together")

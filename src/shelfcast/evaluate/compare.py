@@ -5,7 +5,7 @@ said only where the interval leaves zero out. How intervals are made is in `resa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, Literal
 
@@ -38,7 +38,9 @@ MOST_GROUPS: Final = 40  # groups of a kind with an interval, those with the lar
 GROUP_SCHEMA: Final = {
     "kind": pl.String, "group": pl.String, "series": pl.Int64, "a": pl.Float64, "b": pl.Float64, "difference": pl.Float64,
     "low": pl.Float64, "high": pl.Float64, "skill": pl.Float64, "skill_low": pl.Float64, "skill_high": pl.Float64,
-    "units": pl.Float64, "verdict": pl.String}
+    "units": pl.Float64, "p": pl.Float64, "verdict": pl.String}
+"""Of a table of groups: scores, difference a - b and skill with their intervals, `units` (loss of a less that of b, in units sold),
+`p` after Holm's correction for the groups of its kind, and `verdict` on a: better, worse or not shown."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Pair:
     difference : score of a minus score of b (of the distances to the best value, for bias and coverage); negative: a is better
     skill : 1 - a / b; None for measures with a target
     adjusted : p of the deciding interval after Holm's correction for all pairs that were compared
+    confidence : of the intervals
     """
 
     measure: str
@@ -61,6 +64,7 @@ class Pair:
     difference: Interval
     skill: Interval | None
     adjusted: float
+    confidence: float
 
     @property
     def deciding(self) -> Interval:
@@ -69,8 +73,8 @@ class Pair:
 
     @property
     def winner(self) -> str | None:
-        """The better model, where the interval leaves zero out; else None: no difference is shown."""
-        if not self.deciding.leaves_zero_out:
+        """The better model, where the interval leaves zero out, also after correction; else None: no difference is shown."""
+        if not self.deciding.leaves_zero_out or self.adjusted > 1 - self.confidence:
             return None
         positive = self.deciding.low > 0
         return self.a if positive == (self.deciding is self.skill) else self.b
@@ -182,7 +186,17 @@ def step_table(measure: Measure, numerators: np.ndarray, denominators: np.ndarra
                        settings)
 
 
-def verdict(pair: Pair, confidence: float) -> str:
+def series_ratios(contest: Contest, measure: Measure, pair: tuple[int, int]) -> pl.DataFrame:
+    """Loss of a over loss of b for each series, all windows together: `item`, `location`, `class`, `ratio` (log2; infinite where
+    one has no loss at all, 0 where neither has); series without a denominator are left out."""
+    sums = np.abs(contest.numerator(measure)[list(pair)].sum(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(sums[0] == sums[1], 0.0, np.log2(sums[0]) - np.log2(sums[1]))
+    seen = contest.denominator(measure).sum(axis=0) > 0
+    return contest.series.with_columns(pl.Series("ratio", ratio)).filter(pl.Series(seen))
+
+
+def verdict(pair: Pair) -> str:
     """One sentence: which is better and by how much, or that no difference is shown."""
     deciding = pair.deciding
     if not np.isfinite(deciding.low):
@@ -190,10 +204,13 @@ def verdict(pair: Pair, confidence: float) -> str:
                 f"without an interval.")
     if deciding is pair.skill:
         said = f"{pair.a} has {abs(deciding.value):.1%} {'lower' if deciding.value >= 0 else 'higher'} {pair.measure} than {pair.b}"
-        between = f"{confidence:.0%} interval of the skill {deciding.low:+.1%} to {deciding.high:+.1%}"
+        between = f"{pair.confidence:.0%} interval of the skill {deciding.low:+.1%} to {deciding.high:+.1%}"
     else:
         said = f"{pair.measure} of {pair.a} is {pair.score_a:.4g}, of {pair.b} {pair.score_b:.4g}"
-        between = f"{confidence:.0%} interval of the difference {deciding.low:+.4g} to {deciding.high:+.4g}"
+        between = f"{pair.confidence:.0%} interval of the difference {deciding.low:+.4g} to {deciding.high:+.4g}"
+    if pair.winner is None and deciding.leaves_zero_out:
+        return (f"No difference is shown: {said} ({between}), but among so many pairs such a difference is found by chance (p "
+                f"{pair.adjusted:.3f} after Holm's correction).")
     if pair.winner is None:
         return f"No difference is shown: {said} ({between}, which holds zero)."
     return f"{pair.winner} is better than {pair.b if pair.winner == pair.a else pair.a}: {said} ({between})."
@@ -218,14 +235,14 @@ def _pair(models: tuple[str, str], measure: Measure, found: Replicates, at: tupl
     a, b = at
     skill = skill_of(found, a, b, settings) if measure.has_skill else None
     apart = interval_of(found, difference(a, b, target=measure.target), settings)
-    made = Pair(measure.name, *models, float(found.estimate[a]), float(found.estimate[b]), apart, skill, float("nan"))
+    made = Pair(measure.name, *models, float(found.estimate[a]), float(found.estimate[b]), apart, skill, float("nan"),
+                settings.confidence)
     return _adjusted([made])[0]
 
 
 def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
     p = holm(np.array([one.deciding.p for one in pairs]))
-    return [Pair(one.measure, one.a, one.b, one.score_a, one.score_b, one.difference, one.skill, float(at))
-            for one, at in zip(pairs, p, strict=True)]
+    return [replace(one, adjusted=float(at)) for one, at in zip(pairs, p, strict=True)]
 
 
 def _pairs(models: Sequence[str], measure: Measure, found: Replicates, settings: Resampling) -> tuple[Pair, ...]:
@@ -263,7 +280,7 @@ def _measures(contest: Contest, pair: tuple[int, int], clusters: np.ndarray | No
         if contest.denominator(measure).any():
             one = _pair(names, measure, _replicates(contest, measure, pair, clusters, units, settings), (0, 1), settings)
             family = adjusted.get((one.measure, frozenset(names)), one.adjusted)
-            made.append(Pair(one.measure, one.a, one.b, one.score_a, one.score_b, one.difference, one.skill, family))
+            made.append(replace(one, adjusted=family))
     return tuple(made)
 
 
@@ -275,8 +292,7 @@ def _wins(contest: Contest, measure: Measure, pair: tuple[int, int], clusters: n
     won = np.where(np.isclose(scores[0], scores[1], rtol=1e-9, atol=0), 0.5, scores[0] < scores[1])
     seen = (denominator > 0).astype(float)
     part = part_of((won * seen)[None, None], seen[None], clusters=clusters)
-    held = Resampling(replicates=settings.replicates, confidence=settings.confidence, method=settings.method, seed=settings.seed,
-                      windows=False, few=settings.few)
+    held = replace(settings, windows=False)
     found = resample([part], units=_units(contest, clusters), settings=held)[0]
     return interval_of(found, lambda scores: scores[..., 0] - 0.5, held)
 
@@ -292,8 +308,7 @@ def _through_time(contest: Contest, measure: Measure, pair: tuple[int, int]) -> 
 
 def _windows(contest: Contest, measure: Measure, pair: tuple[int, int], clusters: np.ndarray | None, units: int,
              settings: Resampling) -> pl.DataFrame:
-    held = Resampling(replicates=settings.replicates, confidence=settings.confidence, method=settings.method, seed=settings.seed,
-                      windows=False, few=settings.few)
+    held = replace(settings, windows=False)
     labels = np.broadcast_to(np.arange(len(contest.windows))[:, None], contest.cells.shape)
     names = contest.windows
     return _groups(contest, measure, pair, "window", labels, names, clusters, units, held, most=len(names)).sort(
@@ -344,16 +359,16 @@ def _groups(contest: Contest, measure: Measure, pair: tuple[int, int], kind: str
 
 def _group_rows(kind: str, names: Sequence[str], counts: Sequence[int], found: Sequence[Replicates], units: Sequence[float],
                 measure: Measure, settings: Resampling) -> pl.DataFrame:
+    pairs = _adjusted([_pair(("a", "b"), measure, one, (0, 1), settings) for one in found])
     rows = []
-    for name, count, one, moved in zip(names, counts, found, units, strict=True):
-        pair = _pair(("a", "b"), measure, one, (0, 1), settings)
+    for name, count, one, moved, pair in zip(names, counts, found, units, pairs, strict=True):
         sure = one.units >= FEW_UNITS or one.by_window is not None
         skill = pair.skill
         won = {"a": "better", "b": "worse", None: "not shown"}[pair.winner] if sure else "not shown"
         ends = [v if sure and np.isfinite(v) else None for v in (pair.difference.low, pair.difference.high,
                                                                   *((skill.low, skill.high) if skill else (np.nan, np.nan)))]
         rows.append((kind, name, count, pair.score_a, pair.score_b, pair.difference.value, *ends[:2],
-                     skill.value if skill else None, *ends[2:], moved, won))
+                     skill.value if skill else None, *ends[2:], moved, pair.adjusted if sure else None, won))
     return pl.DataFrame(rows, schema=GROUP_SCHEMA, orient="row")
 
 

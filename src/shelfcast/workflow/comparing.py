@@ -1,9 +1,9 @@
 """Compare: from the run folders of backtests to what may be claimed of their models, and the page that shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -25,6 +25,8 @@ from shelfcast.operate.measured import MeasuredRun, chosen_models, joined_losses
 from shelfcast.progress import Progress, Silent, stage
 from shelfcast.settings import CompareSettings
 from shelfcast.workflow.preparing import Say, silent
+
+BASELINE: Final = "naive"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress 
                             block=settings.block, seed=settings.seed)
     progress = progress or Silent()
     with stage(progress, "comparing", 1):
-        found = compare_models(contest, measure, baseline=settings.baseline, by=settings.by, settings=resampling)
+        found = compare_models(contest, measure, baseline=settings.baseline or _naive(models), by=settings.by, settings=resampling)
     steps, reliable = _cells(found, contest, measure, labels, progress)
     found = replace(found, groups=pl.concat([found.groups, steps]))
     files: dict[str, Path] = {}
@@ -81,6 +83,11 @@ def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress 
         write_comparison(settings.report, found, reliability=reliable, runs=[run.folder.name for run in runs])
         files["report"] = settings.report
     return ComparisonResult(summary=_summary(found, reliable, settings, files), comparison=found, reliability=reliable, files=files)
+
+
+def _naive(models: Sequence[str]) -> str | None:
+    """What skill is measured against when nobody says: naive among several models."""
+    return BASELINE if len(models) > 2 and BASELINE in models else None
 
 
 def _cells(found: Comparison, contest: Contest, measure: Measure, labels: Mapping[str, tuple[MeasuredRun, str]],
@@ -123,7 +130,7 @@ def _summary(found: Comparison, reliable: Mapping[str, pl.DataFrame], settings: 
              files: Mapping[str, Path]) -> dict[str, Any]:
     head = found.headline
     return {
-        "verb": "compare", "metric": found.measure.name, "verdict": verdict(head, found.settings.confidence),
+        "verb": "compare", "metric": found.measure.name, "verdict": verdict(head),
         "winner": head.winner, "a": head.a, "b": head.b, "baseline": found.baseline, "drawn": found.by,
         "confidence": found.settings.confidence, "replicates": found.settings.replicates, "seed": found.settings.seed,
         "windows": list(found.contest.windows), "series": found.contest.series.height,
