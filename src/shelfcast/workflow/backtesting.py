@@ -37,6 +37,8 @@ from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent, stage
 from shelfcast.settings import BacktestSettings, as_json, to_toml
 from shelfcast.workflow.choosing import is_fitted_folder
+from shelfcast.workflow.judging import judge_overrides
+from shelfcast.workflow.overriding import asked_overrides, check_overrides
 from shelfcast.workflow.pieces import PIECE, Plan, cutoff_name, run_task, tasks_of, the_windows, write_actuals
 from shelfcast.workflow.preparing import DEVICE, WHY_DEVICE, Clock, Say, prepare_all, rules, severities, silent
 
@@ -76,9 +78,11 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
     """
     options = _refuse_early(settings)
     metrics = _metrics(settings)
+    overrides = asked_overrides(settings)
     clock, progress = Clock(), progress or Silent()
     lines, findings, cleaned = prepare_all(settings, clock, say, progress, horizon=0)
     panel = cleaned.panel
+    check_overrides(overrides, panel)
     plan = Plan(horizon=settings.horizon, windows=settings.windows, step=settings.step or settings.horizon,
                 own_ends=settings.own_ends, refit=settings.refit, models=options, levels=settings.levels, seed=settings.seed,
                 max_series=settings.max_series, fingerprint=panel.fingerprint(), folder=_pieces_folder(settings.run))
@@ -88,6 +92,9 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
         out.write_text(json.dumps({"shelfcast": shelfcast.__version__, "fingerprint": plan.fingerprint}) + "\n", encoding="utf-8")
     with clock("replay"):
         kept = _run(plan, panel, cutoffs, settings.jobs, say, progress)
+    with clock("overrides"):
+        judged = judge_overrides(plan, panel, overrides, cutoffs, say=say, progress=progress)
+    plan = judged.plan
     pieces = [plan.piece(model, cutoff) for cutoff in cutoffs for model in plan.models]
     told = [json.loads((piece / PIECE).read_text(encoding="utf-8")) for piece in pieces]
     scores = pl.concat([_labelled(pl.read_parquet(piece / "scores.parquet"), one) for piece, one in zip(pieces, told, strict=True)])
@@ -105,9 +112,10 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
                 "rejected_rows": cleaned.rejected_count, **{f"findings_{k.lower()}": v for k, v in severities(findings).items()}},
         notes=(*lines.told, *levels_told(settings.levels)), models=tuple(told))
     results = _results(found, plan, manifest, told)
-    summary = _summary(settings, found, manifest, told, cutoffs)
+    summary = {**_summary(settings, found, manifest, told, cutoffs), "overrides": judged.summary()}
     with whole_folder(settings.run) as out:
         _fill(out, plan, cutoffs, scores, losses, results)
+        judged.write(out, cutoffs)
         (out / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
         replace(manifest, seconds=clock.seconds).write(out, settings=as_json(settings))
     shutil.rmtree(plan.folder, ignore_errors=True)
@@ -156,7 +164,7 @@ def _metrics(settings: BacktestSettings) -> tuple[str, ...]:
     out = []
     for name in settings.metrics:
         if name.lower() not in known:
-            raise UnknownNameError("measure", name, known.values())
+            raise UnknownNameError("measure", name.upper() if len(name) < 6 else name, known.values())
         out.append(known[name.lower()])
     return tuple(dict.fromkeys(out))
 
@@ -188,13 +196,12 @@ def _run(plan: Plan, panel: SalesPanel, cutoffs: list[str], jobs: int, say: Say,
             for task in tasks:
                 bar.advance(len(run_task((plan, panel), task)))
             return kept
-        cores = os.cpu_count() or 1
-        threads = max(1, cores // jobs)
+        # Only LightGBM's threads are limited: it gives the same numbers for any count of them, which sums in polars do not (1e-14).
+        threads = max(1, (os.cpu_count() or 1) // jobs)
         with scratch_folder() as scratch:
             panel.save(Path(scratch) / "panel")
             shared = share_out(tasks, prepare=_load, argument=(replace(plan, threads=threads), str(Path(scratch) / "panel")),
-                               work=run_task, jobs=jobs, environment={"POLARS_MAX_THREADS": str(threads),
-                                                                     "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"})
+                               work=run_task, jobs=jobs, environment={"OMP_WAIT_POLICY": "PASSIVE"})
             for _, done in shared:
                 bar.advance(len(done))
     return kept

@@ -28,6 +28,7 @@ from shelfcast.evaluate.replay import CHUNK, Slice, scored_part, sellable, still
 from shelfcast.files import whole_folder
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster
+from shelfcast.models.registry import setting_names
 from shelfcast.names import DATE, KEYS, SALES
 from shelfcast.operate.batches import ForecastBatches
 from shelfcast.panel import SalesPanel
@@ -145,6 +146,8 @@ def cutoff_name(cutoff: int, frequency: Frequency) -> str:
 def _fit(plan: Plan, name: str, window: Window) -> tuple[Forecaster, str, float]:
     began = time.perf_counter()
     options = dict(plan.models[name])
+    if plan.threads is not None and (name == "auto" or "threads" in setting_names(name)):
+        options.setdefault("threads", plan.threads)
     model, why = make_forecaster(name, window.past, horizon=plan.horizon, seed=plan.seed, options=options)
     model.fit(window.past)
     return model, why, time.perf_counter() - began
