@@ -80,7 +80,7 @@ def many(better: float, n: int = 300, seed: int = 1) -> pl.DataFrame:
 def test_the_interval_holds_the_truth_and_leaves_zero_out_where_a_planner_knows_more():
     good = value_added(many(0.8)).row(0, named=True)
     assert 0 < good["low"] < good["value added"] < good["high"] < 1 and good["resampled"] in ("overrides", "series")
-    assert in_words(value_added(many(0.8))).endswith("sure).")
+    assert in_words(value_added(many(0.8))).endswith("not by chance).")
 
 
 def test_a_planner_who_only_adds_noise_makes_it_worse_and_that_is_said():

@@ -198,8 +198,9 @@ def apply(forecast: Forecast, overrides: Overrides, *, items: pl.DataFrame | Non
     return Overridden(moves.on(forecast), moves.ledger(), moves.told)
 
 
-def replay(forecast: Forecast, overrides: Overrides, *, items: pl.DataFrame | None = None, places: pl.DataFrame | None = None,
-           known: pl.DataFrame | None = None, unsampled: pl.DataFrame | None = None) -> Overridden:
+def apply_as_known(forecast: Forecast, overrides: Overrides, *, items: pl.DataFrame | None = None,
+                   places: pl.DataFrame | None = None, known: pl.DataFrame | None = None,
+                   unsampled: pl.DataFrame | None = None) -> Overridden:
     """`apply` for a window of the past: only with the overrides that had been written when its history ended."""
     return apply(forecast, overrides.known_at(forecast.frequency, forecast.cutoff), items=items, places=places, known=known,
                  unsampled=unsampled)

@@ -105,12 +105,15 @@ def in_words(added: pl.DataFrame) -> str:
     if not whole.height:
         return "No override fell into a period whose sales are known, so none was measured."
     one = whole.row(0, named=True)
-    share = one["value added"]
+    share = one["value added"] or 0.0
     did = "left the error as it was" if not share else f"made the error {abs(share):.1%} {'smaller' if share > 0 else 'larger'}"
-    sure = "" if one["low"] is None else (" (95 % interval {:.1%} to {:.1%}: {})".format(
-        one["low"], one["high"], "sure" if one["low"] > 0 or one["high"] < 0 else "may be chance"))
+    if one["low"] is None:
+        sure = "too few to say whether that is chance"
+    else:
+        chance = "may be chance" if one["low"] <= 0 <= one["high"] else "not by chance"
+        sure = f"value added {share:.1%}, 95 % interval {one['low']:.1%} to {one['high']:.1%}: {chance}"
     return (f"{one['overrides']:,} overrides moved {one['moved']:,.0f} units in {one['periods']:,} periods of {one['series']:,} "
-            f"series and {did}{sure}.")
+            f"series and {did} ({sure}).")
 
 
 _SCHEMA: Final = {

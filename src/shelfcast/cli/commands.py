@@ -87,7 +87,8 @@ def backtest(options: argparse.Namespace) -> int:
     settings = BacktestSettings(
         **_source(options), **chosen, horizon=options.horizon, windows=options.windows, step=options.step, refit=options.refit,
         own_ends=options.own_ends, options={k: _value(v) for k, v in _merged(options.options).items()}, seed=options.seed,
-        levels=options.levels, max_series=options.max_series, jobs=options.jobs, run=options.run)
+        levels=options.levels, max_series=options.max_series, jobs=options.jobs, run=options.run,
+        overrides=options.overrides)
     result = workflow.backtest(settings, say=_say(options), progress=progress.for_terminal())
     if options.json:
         return _json(result.summary)

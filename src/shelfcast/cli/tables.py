@@ -32,6 +32,8 @@ def print_backtest(summary: Mapping[str, Any]) -> None:
         lead = "" if won["lead"] is None else f", {won['lead']:.1%} ahead of {won['second']}"
         print(f"  best by {won['metric']}: {won['model']} ({won['mean']:.4f}{lead}; best in {won['windows_won'][won['model']]} of "
               f"{won['of_windows']} windows)")
+    for model, one in (summary.get("overrides") or {}).items():
+        print(f"  overrides of {model}: {printable(one['says'])}")
     for note in summary["notes"]:
         print(f"  {note}")
     print(f"  run        {printable(str(summary['files']['run']))}")

@@ -86,7 +86,7 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     overrides = asked_overrides(settings)
     clock, progress = Clock(), progress or Silent()
     prepared = prepare(settings, clock, say, progress)
-    check_overrides(overrides, prepared)
+    check_overrides(overrides, prepared.cleaned.panel)
     panel = prepared.panel
     require_future(panel, settings.horizon)
     model, why = choose_model(settings, panel)

@@ -14,7 +14,7 @@ from shelfcast.operate.batches import ForecastBatches
 from shelfcast.operate.runs import harmless_csv
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, stage
-from shelfcast.settings import ForecastSettings
+from shelfcast.settings import BacktestSettings, ForecastSettings
 from shelfcast.workflow.preparing import Prepared, Say
 
 OVERRIDDEN: Final = "overridden.parquet"
@@ -58,15 +58,14 @@ class Planned:
                 "down": sum(one["down"] for one in by), "by": by, "told": list(self.moves.told)}
 
 
-def asked_overrides(settings: ForecastSettings) -> Overrides | None:
-    """The overrides of a forecast, read and checked; None when it has none."""
+def asked_overrides(settings: ForecastSettings | BacktestSettings) -> Overrides | None:
+    """The overrides that were asked for, read and checked; None when none were."""
     return None if settings.overrides is None else read_overrides(settings.overrides)
 
 
-def check_overrides(overrides: Overrides | None, prepared: Prepared) -> None:
-    """Refuse names that the sales do not have; a withdrawn series is no mistake, it only has no forecast."""
+def check_overrides(overrides: Overrides | None, panel: SalesPanel) -> None:
+    """Refuse names that the whole panel does not have; a withdrawn series is no mistake, it only has no forecast."""
     if overrides is not None:
-        panel = prepared.cleaned.panel
         overrides.check_names(panel.series, items=panel.items, places=panel.places)
 
 
