@@ -23,6 +23,7 @@ from shelfcast.errors import DataError, SettingsError, shorten
 
 LEAST_WINDOWS: Final = 3  # two windows have one difference between them: nothing can be learned from drawing them again
 _SLICE: Final = 4_000_000  # counts held at once (32 MB)
+_SAME: Final = 1e-12  # relative; scores that are nearer were summed in another order
 
 Method = Literal["percentile", "bca"]
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -105,10 +106,12 @@ class Part:
     ----------
     units : (n,), positions among all units that are drawn
     sums : float (n, M + 1, W): numerators of M models, then the denominator that they share; a unit without truth has zeros
+    root : a window's score is the square root of its ratio (RMSE)
     """
 
     units: np.ndarray
     sums: np.ndarray
+    root: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Replicates:
     windows: int
 
 
-def part_of(numerators: np.ndarray, denominator: np.ndarray, *, clusters: np.ndarray | None = None) -> Part:
+def part_of(numerators: np.ndarray, denominator: np.ndarray, *, clusters: np.ndarray | None = None, root: bool = False) -> Part:
     """Losses as a part.
 
     Parameters
@@ -146,20 +149,19 @@ def part_of(numerators: np.ndarray, denominator: np.ndarray, *, clusters: np.nda
     seen = (denominator != 0).any(axis=0) | (numerators != 0).any(axis=(0, 1))
     sums = np.concatenate([numerators[:, :, seen], denominator[None, :, seen]]).transpose(2, 0, 1)
     if clusters is None:
-        return Part(np.flatnonzero(seen), np.ascontiguousarray(sums))
+        return Part(np.flatnonzero(seen), np.ascontiguousarray(sums), root)
     units, code = np.unique(clusters[seen], return_inverse=True)
     order = np.argsort(code, kind="stable")
     starts = np.searchsorted(code[order], np.arange(len(units)))
-    return Part(units, np.add.reduceat(sums[order], starts, axis=0) if len(units) else sums[:0])
+    return Part(units, np.add.reduceat(sums[order], starts, axis=0) if len(units) else sums[:0], root)
 
 
-def resample(parts: Sequence[Part], *, units: int, settings: Resampling, root: bool = False) -> list[Replicates]:
+def resample(parts: Sequence[Part], *, units: int, settings: Resampling) -> list[Replicates]:
     """Scores of each part in every replicate; all parts see the same draws.
 
     Parameters
     ----------
     units : how many there are to draw from, in all parts together
-    root : a window's score is the square root of its ratio (RMSE)
 
     Raises
     ------
@@ -169,20 +171,23 @@ def resample(parts: Sequence[Part], *, units: int, settings: Resampling, root: b
     if any(not (p.sums[:, -1].sum(axis=0) > 0).any() for p in parts):
         raise DataError("A group has nothing to compare: no sales are known in any window.")
     flats = [np.ascontiguousarray(p.sums.reshape(len(p.sums), -1)) for p in parts]
-    shapes = [p.sums.shape[1:] for p in parts]
-    most = shapes[0][1]
+    by_series = [np.empty((settings.replicates, p.sums.shape[1] - 1)) for p in parts]
     random = np.random.default_rng(settings.seed)
-    counts = _window_counts(random, most, settings) if settings.draws_windows(most) else None
-    by_series = [np.empty((settings.replicates, shape[0] - 1)) for shape in shapes]
     size = max(1, min(settings.replicates, _SLICE // max(units, 1)))
     for start in range(0, settings.replicates, size):
         here = slice(start, min(start + size, settings.replicates))
         weights = _counts(random, here.stop - start, units)
-        for i, part in enumerate(parts):
+        for part, flat, out in zip(parts, flats, by_series, strict=True):
             chosen = weights if len(part.units) == units else weights[:, part.units]
-            scores = _window_scores((chosen @ flats[i]).reshape(-1, *shapes[i]), root)
-            by_series[i][here] = _mean_of_windows(scores, np.ones((1, most)))
-    return [_replicates(part, series, counts, settings, root) for part, series in zip(parts, by_series, strict=True)]
+            scores = _window_scores((chosen @ flat).reshape(-1, *part.sums.shape[1:]), part.root)
+            out[here] = _mean_of_windows(scores, np.ones((1, part.sums.shape[2])))
+    return [_replicates(part, out, settings) for part, out in zip(parts, by_series, strict=True)]
+
+
+def total_scores(part: Part) -> np.ndarray:
+    """(M,) scores as they are, nothing drawn."""
+    total = part.sums.sum(axis=0)
+    return _mean_of_windows(_window_scores(total[None], part.root), np.ones((1, total.shape[1])))[0]
 
 
 def interval_of(found: Replicates, statistic: Statistic, settings: Resampling) -> Interval:
@@ -215,9 +220,10 @@ def spread_of(found: Replicates, statistic: Statistic, settings: Resampling) -> 
 
 def difference(a: int, b: int, *, target: float | None = None) -> Statistic:
     """Score of model a minus that of model b; with a target, of their distances to it (0 for bias, 0.8 for coverage)."""
-    if target is None:
-        return lambda scores: scores[..., a] - scores[..., b]
-    return lambda scores: np.abs(scores[..., a] - target) - np.abs(scores[..., b] - target)
+    def of(scores: np.ndarray) -> np.ndarray:
+        one, two = (scores[..., i] if target is None else np.abs(scores[..., i] - target) for i in (a, b))
+        return np.where(_alike(one, two), 0.0, one - two)
+    return of
 
 
 def log_ratio(a: int, b: int) -> Statistic:
@@ -225,7 +231,7 @@ def log_ratio(a: int, b: int) -> Statistic:
     def of(scores: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.log(scores[..., a]) - np.log(scores[..., b])
-        return np.where(scores[..., a] == scores[..., b], 0.0, ratio)
+        return np.where(_alike(scores[..., a], scores[..., b]), 0.0, ratio)
     return of
 
 
@@ -320,15 +326,24 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+def _alike(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Equal but for the order of summing: the same forecasts twice differ by exactly nothing."""
+    return np.abs(one - two) <= _SAME * (np.abs(one) + np.abs(two))
+
+
 def _counts(random: np.random.Generator, replicates: int, units: int) -> np.ndarray:
     """(replicates, units) how often each unit is drawn, each row multinomial with `units` draws."""
-    drawn = random.integers(0, units, size=(replicates, units))
-    drawn += np.arange(replicates)[:, None] * units
-    return np.bincount(drawn.reshape(-1), minlength=replicates * units).reshape(replicates, units).astype(float)
+    counts = np.empty((replicates, units))
+    for row in counts:  # one at a time: its counts fit the processor's cache, which makes counting several times as fast
+        row[:] = np.bincount(random.integers(0, units, size=units), minlength=units)
+    return counts
 
 
-def _window_counts(random: np.random.Generator, windows: int, settings: Resampling) -> np.ndarray:
-    """(R, W) how often each window is drawn: whole blocks of neighbours, around the end to the beginning."""
+def _window_counts(windows: int, settings: Resampling) -> np.ndarray | None:
+    """(R, W) how often each window is drawn: whole blocks of neighbours, around the end to the beginning; None for too few."""
+    if not settings.draws_windows(windows):
+        return None
+    random = np.random.default_rng([settings.seed, windows])
     blocks = -(-windows // settings.block)
     starts = random.integers(0, windows, size=(settings.replicates, blocks, 1))
     drawn = ((starts + np.arange(settings.block)) % windows).reshape(settings.replicates, -1)[:, :windows]
@@ -350,9 +365,10 @@ def _mean_of_windows(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return (np.where(seen, scores, 0.0) * weight).sum(axis=-1) / (seen * weight).sum(axis=-1)
 
 
-def _replicates(part: Part, by_series: np.ndarray, counts: np.ndarray | None, settings: Resampling, root: bool) -> Replicates:
-    total = part.sums.sum(axis=0)
+def _replicates(part: Part, by_series: np.ndarray, settings: Resampling) -> Replicates:
+    total, root = part.sums.sum(axis=0), part.root
     scores = _window_scores(total[None], root)
+    counts = _window_counts(total.shape[1], settings)
     one = np.ones((1, total.shape[1]))
     series_out = windows_out = None
     if settings.method == "bca":

@@ -11,7 +11,9 @@ from markupsafe import Markup
 
 import shelfcast
 from shelfcast.data.classes import CLASSES
-from shelfcast.evaluate.compare import Comparison, Pair, series_ratios, verdict
+from shelfcast.evaluate.compare import Comparison
+from shelfcast.evaluate.compared_groups import series_ratios
+from shelfcast.evaluate.pairs import Pair, verdict
 from shelfcast.evaluate.resampling import Interval
 from shelfcast.files import whole_file
 from shelfcast.names import ITEM, LOCATION

@@ -8,9 +8,11 @@ from typing import Any, Final
 import polars as pl
 
 from shelfcast.errors import SettingsError, shorten
-from shelfcast.evaluate.compare import GROUP_SCHEMA, Comparison, Pair, step_table, verdict
+from shelfcast.evaluate.compare import Comparison
 from shelfcast.evaluate.compare import compare as compare_models
+from shelfcast.evaluate.compared_groups import GROUP_SCHEMA, step_table
 from shelfcast.evaluate.contest import Contest, Measure, contest_of, measure_named
+from shelfcast.evaluate.pairs import Pair, verdict
 from shelfcast.evaluate.reliability import (
     coverage_counts,
     known_cells,
