@@ -96,10 +96,10 @@ def test_a_planner_who_changes_nothing_adds_nothing():
 
 
 def test_intervals_of_95_percent_hold_the_truth_about_so_often():
-    # The truth is the value added in a very large panel; a hundred small panels are asked for it.
+    # The truth is the value added in a very large panel; sixty small panels are asked for it.
     truth = value_added(many(0.5, n=40_000, seed=99), by=["all"])["value added"].item()
-    found = [value_added(many(0.5, n=40, seed=s), by=["all"]).row(0, named=True) for s in range(100)]
-    assert sum(f["low"] <= truth <= f["high"] for f in found) >= 88
+    found = [value_added(many(0.5, n=40, seed=s), by=["all"]).row(0, named=True) for s in range(60)]
+    assert sum(f["low"] <= truth <= f["high"] for f in found) >= 52
 
 
 def test_rare_reasons_are_put_together():

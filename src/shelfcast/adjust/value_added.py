@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from scipy.special import ndtr, stdtrit
 
+from shelfcast.adjust.override_table import texts
 from shelfcast.errors import DataError
 from shelfcast.evaluate.metrics import pinball_losses
 from shelfcast.forecast import Forecast
@@ -127,8 +128,10 @@ _SCHEMA: Final = {
 def _positions(forecast: Forecast, ledger: pl.DataFrame) -> pl.DataFrame:
     """For each row of the ledger `at`, its series' position `row` (null when it is not forecast) and its `step`."""
     step = forecast.frequency.number_of(pl.col(DATE)).cast(pl.Int64) - forecast.cutoff - 1
-    here = forecast.series.select(KEYS).with_row_index("row")
-    return ledger.select(*KEYS, step.alias("step")).with_row_index("at").join(here, on=KEYS, how="left", maintain_order="left")
+    # As texts: a ledger that was kept as CSV has forgotten whether its names were numbers.
+    here = forecast.series.select(texts(forecast.series[k]) for k in KEYS).with_row_index("row")
+    there = ledger.select(*(texts(ledger[k]) for k in KEYS), step.alias("step")).with_row_index("at")
+    return there.join(here, on=KEYS, how="left", maintain_order="left")
 
 
 def _group_columns() -> list[pl.Expr]:
