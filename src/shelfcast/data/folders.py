@@ -221,7 +221,7 @@ def _opened(path: Path, bundle: Bundle, found: dict[str, list[Path]], look: _Loo
     for piece in bundle.pieces:
         if all(n in tables for n in (piece.of if piece.needs is None else piece.needs)):
             used |= set(piece.of) & set(tables)
-            own = tables[piece.of[0]]
+            own = next(tables[n] for n in piece.of if n in tables)
             made = own.frame if piece.make is None else piece.make(frames)
             if made is not None:
                 beside.append(Beside(piece, own if piece.make is None else Table(made, own.name, untyped=own.untyped)))

@@ -60,7 +60,7 @@ class Piece:
     Attributes
     ----------
     use : covariates, attributes (of items or places), or places with coordinates
-    of : official names of the files it is made from; the first is the one it is called by
+    of : official names of the files it is made from; the first that is there gives it its name
     says : what it gives, in words
     keys : roles it is joined by
     known, past : its covariates; those that are not there are passed over

@@ -114,7 +114,7 @@ MOVEMENT_BUNDLE = Bundle(
         Piece(use="attributes", of=("demo.csv",), says="demographics of stores", keys=("location",), make=_stores),
     ),
     notes=(
-        "Weeks are numbers; week 1 begins on Thursday 1989-09-14, so weeks are W-WED (they end on Wednesday).",
+        "Weeks are numbers; week 1 begins on Thursday 1989-09-14, so weeks carry their Thursday (W-THU).",
         "PRICE is for QTY pieces: the price of one is PRICE / QTY. A promotion is any SALE code (B, C, S). The archive warns that "
         "the code is not always set, so that a week without it may have been promoted.",
         "Rows with OK = 0 are suspect, says the archive: their sales are taken as not known.",

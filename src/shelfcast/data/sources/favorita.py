@@ -45,8 +45,11 @@ def _filled(days: pl.LazyFrame, grid: pl.LazyFrame, keys: list[str]) -> pl.LazyF
                                                              pl.col("holiday_name", "event").fill_null("none"))
 
 
-def _grid(rows: pl.LazyFrame) -> pl.LazyFrame:
-    first, last = rows.select(pl.col("date").min().alias("a"), pl.col("date").max().alias("b")).collect().row(0)
+def _grid(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """All days from the first to the last of `holidays_events.csv`, transferred holidays included."""
+    rows = plain_names(frame)
+    day = as_day(rows, "date")
+    first, last = rows.select(day.min().alias("first"), day.max().alias("last")).collect().row(0)
     return every_day(first, last)
 
 
@@ -59,14 +62,14 @@ def _holidays(frames: Frames) -> pl.LazyFrame:
     where = pl.when(pl.col("locale") == "national").then(pl.lit("everywhere")).otherwise("place")
     keys = ["store_nbr", "date"]
     days = rows.with_columns(where.alias("place")).join(places, on=["locale", "place"]).group_by(keys).agg(_day())
-    return _filled(days, _grid(rows).join(stores.select("store_nbr"), how="cross"), keys)
+    return _filled(days, _grid(frames["holidays_events.csv"]).join(stores.select("store_nbr"), how="cross"), keys)
 
 
 def _national(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyFrame:  # noqa: ARG001
     """Without the stores only the nation's holidays can be told."""
     rows = _celebrated(frame)
     days = rows.filter(pl.col("locale") == "national").group_by("date").agg(_day())
-    return _filled(days, _grid(rows), ["date"]).drop("holiday_regional", "holiday_local")
+    return _filled(days, _grid(frame), ["date"]).drop("holiday_regional", "holiday_local")
 
 
 def _oil_every_day(frame: pl.LazyFrame, names: Names, freq: Frequency | None) -> pl.LazyFrame:  # noqa: ARG001

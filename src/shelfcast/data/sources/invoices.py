@@ -58,7 +58,11 @@ def _without_overlap(frame: pl.LazyFrame, names: Names, freq: Frequency | None) 
     found = frame.select(place, back.alias("back")).filter("back").collect()
     if found.height != 1:
         return frame
-    return frame.with_columns(place).filter((pl.col(_AT) >= found[_AT][0]) | (day < _AGAIN)).drop(_AT)
+    numbered, later = frame.with_columns(place), pl.col(_AT) >= found[_AT][0]
+    halves = numbered.select(day.filter(~later).max().alias("last"), day.filter(later).min().alias("first")).collect().row(0)
+    if halves[0] > _ENDS or halves[1] < _AGAIN:  # in another order, or of another shop
+        return frame
+    return numbered.filter(later | (day < _AGAIN)).drop(_AT)
 
 
 _AT: Final = "__place__"
