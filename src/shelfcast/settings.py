@@ -29,7 +29,7 @@ class SalesSettings:
     covariates : files joined on whichever of item, location and date they have
     known : covariates whose future is given
     past : covariates seen only up to the cutoff
-    static : file of attributes by item or location
+    static : file of attributes by item or location, or several
     places : file of locations with latitude and longitude
     query : SQL, when `sales` is a database address
     freq : D, W, M ...; None to infer

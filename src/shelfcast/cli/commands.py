@@ -146,10 +146,15 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
 }
 
 
+def _one_or_all(files: list[str]) -> str | tuple[str, ...] | None:
+    """One file as it is, several together, none as nothing."""
+    return None if not files else files[0] if len(files) == 1 else tuple(files)
+
+
 def _source(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "sales": options.sales, "columns": _merged(options.columns), "freq": options.freq, "covariates": tuple(options.covariates),
-        "known": _flat(options.known), "past": _flat(options.past), "static": options.static, "places": options.places,
+        "known": _flat(options.known), "past": _flat(options.past), "static": _one_or_all(options.static), "places": options.places,
         "query": options.query, "cutoff": options.cutoff, "returns": options.returns,
         "rules": {k: _value(v) for k, v in _merged(getattr(options, "rules", [])).items()},
     }

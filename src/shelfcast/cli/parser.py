@@ -108,7 +108,9 @@ def build() -> Parser:
 
 def _sales(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sales", metavar="SALES", help="file (CSV, Parquet, Excel, Arrow, JSON lines; compressed too), quoted "
-                                                       "glob, folder, - for standard input, or a database address with --query")
+                                                       "glob, folder, - for standard input, or a database address with --query; "
+                                                       "a folder with a known data set's official files is read with all that "
+                                                       "belongs to it")
     group = parser.add_argument_group("reading")
     group.add_argument("--columns", metavar="ROLE=NAME,...", action="append", default=[], type=_pairs,
                        help=f"which column plays which role ({', '.join(ROLES)}); others are recognised")
@@ -118,7 +120,8 @@ def _sales(parser: argparse.ArgumentParser) -> None:
                             "sale; repeatable")
     group.add_argument("--known", metavar="A,B", action="append", default=[], type=_names, help="covariates whose future is given")
     group.add_argument("--past", metavar="C", action="append", default=[], type=_names, help="covariates seen up to the cutoff")
-    group.add_argument("--static", metavar="FILE", help="attributes by item or location")
+    group.add_argument("--static", metavar="FILE", action="append", default=[],
+                       help="attributes by item or location; repeatable")
     group.add_argument("--places", metavar="FILE", help="locations with latitude and longitude")
     group.add_argument("--query", metavar="SQL", help="what to read when SALES is a database address")
     group.add_argument("--cutoff", metavar="DATE", help="only rows up to this day are history; later ones give known covariates")

@@ -132,7 +132,7 @@ BUNDLE = Bundle(
         "was not on sale there yet. Of both sales files the longer one (evaluation) is read.",
         "Walmart's weeks (wm_yr_wk) run from Saturday to Friday; each price stands for the seven days of its week.",
         "snap_CA, snap_TX and snap_WI become one covariate `snap`, of the store's own state.",
-        "Every store is closed on December 25: sales of 0 on that day (with very few exceptions) are not lack of demand.",
+        "Stores are closed on December 25. The files say so only by sales of 0, and they are read as they are.",
     ),
     example="shelfcast forecast m5/ --horizon 28",
 )
