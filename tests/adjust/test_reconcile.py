@@ -143,9 +143,17 @@ def test_samples_are_coherent_member_by_member():
         reconcile_samples(base, h)
 
 
-def test_the_same_seed_gives_the_same_quantiles():
+def test_a_sum_that_was_forecast_on_its_own_keeps_its_own_spread_around_the_reconciled_mean():
     h, bottom, upper, errors = case()
-    one, same, other = (reconcile(bottom, h, upper=upper, errors=errors, seed=s).upper["item"].quantiles for s in (1, 1, 2))
+    found = reconcile(bottom, h, upper={"category": upper["category"]}, method="mint", errors=errors)
+    mean = found.upper["category"].mean
+    assert np.allclose(found.upper["category"].quantiles, mean[:, :, None] * np.array([0.5, 1.0, 1.5]))
+    assert "Quantiles of the sums by total, region, location" in found.told[-1]
+
+
+def test_the_same_seed_gives_the_same_quantiles():
+    h, bottom, *_ = case()
+    one, same, other = (reconcile(bottom, h, method="bottom_up", seed=s).upper["item"].quantiles for s in (1, 1, 2))
     assert np.array_equal(one, same) and not np.array_equal(one, other)
 
 

@@ -1,7 +1,9 @@
 """Reconcile: forecasts of series and of their sums that add up.
 
 Means are exactly coherent, and so are samples. Quantiles are not and cannot be: the 0.9 quantile of a sum is not the sum of 0.9
-quantiles. Quantiles of sums come from coherent samples of the parts, which move together as their past errors did.
+quantiles. So the quantiles of a series, and of a sum that was forecast on its own, move with its mean; those of other sums come
+from coherent samples of the parts, which move together as their past errors did. (A sum's own quantiles beat those from samples of
+2,183 M5 series at all nine levels above them, by 1 to 4 % of the quantile loss; see docs/log.md.)
 """
 
 from collections.abc import Mapping
@@ -74,7 +76,7 @@ def reconcile(bottom: Forecast, hierarchy: Hierarchy, *, upper: Mapping[str, For
     shares : float (N,), >= 0; for `top_down`
     non_negative : no series falls below nought; series that would are held at nought and the others settle the rest. Turn it off
         for sales net of returns
-    members : of the samples that quantiles of sums are taken from
+    members : of the samples that quantiles of sums without a forecast of their own are taken from (with `bottom_up`, of all sums)
     seed : of the samples
 
     Raises
@@ -94,7 +96,7 @@ def reconcile(bottom: Forecast, hierarchy: Hierarchy, *, upper: Mapping[str, For
     errors = {name: _checked_errors(one, hierarchy[name]) for name, one in errors.items()}
     told: list[str] = list(hierarchy.told)
     base = bottom.mean.astype(float)
-    with stage(progress, "reconciling", 4 + bottom.horizon) as bar:
+    with stage(progress, "reconciling", 1 + bottom.horizon) as bar:
         if method == "bottom_up":
             mean = np.maximum(base, 0.0) if non_negative else base
         elif method == "top_down":
@@ -102,11 +104,16 @@ def reconcile(bottom: Forecast, hierarchy: Hierarchy, *, upper: Mapping[str, For
             mean = np.maximum(mean, 0.0) if non_negative else mean
         else:
             mean = _projected(base, hierarchy, upper, method, errors, non_negative, told)
-        bar.advance(4)
+        bar.advance()
         moved = moved_to(bottom, mean)
-        dependence = Dependence.of(errors.get(BOTTOM), members=members, seed=seed)
-        told.append(_told_dependence(dependence, hierarchy))
-        summed = _upper_forecasts(moved, hierarchy, dependence, bar)
+        sums = {one.name: one.sums(mean) for one in hierarchy.levels}
+        own = {} if method == "bottom_up" else {name: moved_to(one, sums[name]) for name, one in upper.items()}
+        rest = [name for name in hierarchy.names if name not in own]
+        if rest:
+            dependence = Dependence.of(errors.get(BOTTOM), members=members, seed=seed)
+            told.append(_told_dependence(dependence, hierarchy, rest))
+            own |= _sampled(moved, hierarchy.only(rest), dependence, bar)
+        summed = {name: own[name] for name in hierarchy.names}
     gap = max((float(np.abs(summed[one.name].mean - one.sums(moved.mean)).max()) for one in hierarchy.levels), default=0.0)
     return Reconciled(bottom=moved, upper=summed, method=method, coherence=gap, told=tuple(told))
 
@@ -226,8 +233,8 @@ def _handed_down(base: np.ndarray, hierarchy: Hierarchy, upper: Mapping[str, For
     return mean
 
 
-def _upper_forecasts(bottom: Forecast, hierarchy: Hierarchy, dependence: Dependence, bar: Progress) -> dict[str, Forecast]:
-    """Forecasts of every level from coherent samples of the bottom, drawn step by step and summed as they are drawn."""
+def _sampled(bottom: Forecast, hierarchy: Hierarchy, dependence: Dependence, bar: Progress) -> dict[str, Forecast]:
+    """Forecasts of levels from coherent samples of the bottom, drawn step by step and summed as they are drawn."""
     quantiles = {one.name: np.empty((len(one), bottom.horizon, len(bottom.levels))) for one in hierarchy.levels}
     stacked = hierarchy.upper_matrix()
     rows = hierarchy.rows()
@@ -246,11 +253,12 @@ def _upper_forecasts(bottom: Forecast, hierarchy: Hierarchy, dependence: Depende
                                one.sums(bottom.mean)) for one in hierarchy.levels}
 
 
-def _told_dependence(dependence: Dependence, hierarchy: Hierarchy) -> str:
+def _told_dependence(dependence: Dependence, hierarchy: Hierarchy, names: list[str]) -> str:
+    those = "all sums" if names == hierarchy.names else f"the sums by {', '.join(names)}"
     if dependence.ranks is None:
-        return ("Quantiles of sums assume that series stray from their means independently, for want of past errors: they are "
-                "too narrow where series move together.")
-    return (f"Quantiles of sums come from {dependence.members} samples in which the {hierarchy.series.height:,} series move "
+        return (f"Quantiles of {those} assume that series stray from their means independently, for want of past errors: they are "
+                f"too narrow where series move together.")
+    return (f"Quantiles of {those} come from {dependence.members} samples in which the {hierarchy.series.height:,} series move "
             f"together as their errors did in {dependence.ranks.shape[1]:,} past periods.")
 
 
