@@ -6,7 +6,7 @@ use it), so that its traits can be shown where its extra is absent.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -155,7 +155,7 @@ def model_traits() -> list[Traits]:
     return [_classes(entry)[0](_classes(entry)[1](**entry.fixed)).traits for entry in _MODELS.values()]
 
 
-def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | None = None) -> None:
+def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | None = None, also: Collection[str] = ()) -> None:
     """Write a fitted model as a folder, whole or not at all: `model.json`, and the model's own files beneath.
 
     No file runs code when it is loaded; each file's hash is in `model.json`.
@@ -163,9 +163,11 @@ def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | Non
     Parameters
     ----------
     panel : what it learned from; its frequency and covariates are noted, so that loading for other sales can be refused
+    also : names that are saved the same way and stand for no single model
     """
     settings = getattr(model, "settings", None)
-    _entry(model.traits.name)
+    if model.traits.name not in also:
+        _entry(model.traits.name)
     with whole_folder(folder) as out:
         inside = out / _LEARNED
         inside.mkdir()
@@ -178,12 +180,14 @@ def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | Non
         (out / _LABEL).write_text(json.dumps(label, indent=2, default=str) + "\n", encoding="utf-8")
 
 
-def load_model(folder: Path | str, *, panel: SalesPanel | None = None) -> Forecaster:
+def load_model(folder: Path | str, *, panel: SalesPanel | None = None,
+               also: Mapping[str, Callable[[Path], Forecaster]] = MappingProxyType({})) -> Forecaster:
     """Read a folder that `save_model` wrote.
 
     Parameters
     ----------
     panel : what it is to forecast; when given, it must have the frequency and the covariates that the model learned with
+    also : {name that stands for no single model: what reads its folder}
 
     Raises
     ------
@@ -193,7 +197,7 @@ def load_model(folder: Path | str, *, panel: SalesPanel | None = None) -> Foreca
         If the model needs a package that is not installed.
     """
     folder = Path(folder)
-    label = _read_label(folder)
+    label = read_label(folder, also=also)
     inside = folder / _LEARNED
     for name, written in label["files"].items():
         path = inside / name
@@ -202,11 +206,14 @@ def load_model(folder: Path | str, *, panel: SalesPanel | None = None) -> Foreca
         if _hash(path) != written:
             raise WeightsError(f"The file {name!r} of the saved model {str(folder)!r} is not what was written: it is damaged or "
                                f"was changed. Save the model again.")
-    entry = _entry(label["name"])
-    missing = missing_package(label["name"])
-    if missing is not None:
-        raise MissingExtraError(f"The saved model {str(folder)!r}", entry.extra or "all", missing)
-    model: Forecaster = _classes(entry)[0].load(inside)
+    if label["name"] in also:
+        model = also[label["name"]](inside)
+    else:
+        entry = _entry(label["name"])
+        missing = missing_package(label["name"])
+        if missing is not None:
+            raise MissingExtraError(f"The saved model {str(folder)!r}", entry.extra or "all", missing)
+        model = _classes(entry)[0].load(inside)
     if panel is not None and "learned_from" in label:
         _refuse_other_sales(model.traits, label["learned_from"], panel, str(folder))
     return model
@@ -230,10 +237,11 @@ def _refuse_other_sales(traits: Traits, learned: Mapping[str, Any], panel: Sales
 
 def check_saved(folder: Path | str) -> None:
     """Refuse a folder whose label says that it is no saved model of this version; quick, since nothing else is read."""
-    _read_label(Path(folder))
+    read_label(Path(folder))
 
 
-def _read_label(folder: Path) -> dict[str, Any]:
+def read_label(folder: Path, *, also: Collection[str] = ()) -> dict[str, Any]:
+    """The label of a saved model, checked; `also` are names that stand for no single model."""
     if not folder.is_dir():
         raise WeightsError(f"There is no folder {str(folder)!r}, so no saved model.")
     try:
@@ -248,7 +256,7 @@ def _read_label(folder: Path) -> dict[str, Any]:
                            f"save the model again with this version.")
     if not sound:
         raise WeightsError(f"{str(folder)!r} names a file outside itself, which no saved model does: it was tampered with.")
-    if name not in _MODELS:
+    if name not in _MODELS and name not in also:
         raise WeightsError(f"{str(folder)!r} says it holds a model {shorten(name)!r}; known are {', '.join(_MODELS)}.")
     return dict(label)
 

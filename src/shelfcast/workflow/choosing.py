@@ -4,15 +4,16 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from shelfcast.adjust.saving import load_forecaster
 from shelfcast.models.base import Forecaster
 from shelfcast.models.registry import (
-    load_model,
     make_model,
     setting_names,
 )
 from shelfcast.operate.runs import MODEL
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings
+from shelfcast.workflow.automatic import AutoForecaster, AutoSettings, too_short
 
 
 def is_fitted_folder(name: str) -> bool:
@@ -24,24 +25,28 @@ def choose_model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecas
     name = settings.model
     if is_fitted_folder(name):
         folder = fitted_folder(name)
-        return load_model(folder, panel=panel), f"fitted before, in {name}"
+        return load_forecaster(folder, panel=panel), f"fitted before, in {name}"
     return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options)
 
 
 def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
-                    options: Mapping[str, object] | None = None) -> tuple[Forecaster, str]:
+                    options: Mapping[str, object] | None = None, budget_s: float | None = None) -> tuple[Forecaster, str]:
     """A model that has learned nothing yet, and why it is the one.
 
     Parameters
     ----------
     name : `auto` or a registered name
     panel : what it is to learn from; `auto` decides by it
-    options : settings of the model
+    options : settings of the model; those given with `auto` are the booster's
+    budget_s : seconds that `auto` may take, about; None lets the data decide alone
     """
     why, asked_for = "asked for", name
     if name == "auto":
-        name, reason = auto(panel, horizon)
-        why = f"auto: {reason}"
+        reason = too_short(panel, horizon)
+        if not reason:
+            made = AutoForecaster(AutoSettings(horizon=horizon, seed=seed, budget_s=budget_s, options=dict(options or {})))
+            return made, "auto: models are tried, weighed and calibrated on the data's own past"
+        name, why = "profile", f"auto: {reason}"
     known = setting_names(name)
     given = {k: v for k, v in (("seed", seed), ("horizon", horizon)) if k in known}
     # The settings given with auto are boosted's; where the profile answers, those that it has, too.
@@ -52,14 +57,3 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
 def fitted_folder(name: str) -> Path:
     """The model's own folder, when the folder of a run was given."""
     return Path(name) / MODEL if (Path(name) / MODEL).is_dir() else Path(name)
-
-
-def auto(panel: SalesPanel, horizon: int) -> tuple[str, str]:
-    """Boosted where the past holds enough horizons to learn from, the shrunk profile where it does not."""
-    length = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
-    past = f"{length:,} {panel.frequency.noun}s of history and {panel.rows.height:,} rows"
-    if length < 3 * horizon or panel.rows.height < 300:
-        return "profile", f"{past} are too few for boosting at horizon {horizon}"
-    if panel.frequency.unit in "MQY" and length < 1.5 * panel.frequency.season:
-        return "profile", f"{past} show no season twice"
-    return "boosted", f"{past} suffice for boosting"

@@ -9,16 +9,15 @@ from typing import Any
 import polars as pl
 
 import shelfcast
+from shelfcast.adjust.saving import check_forecaster, save_forecaster
 from shelfcast.errors import SettingsError, SourceError, masked, printable, shorten, shorten_path
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
 from shelfcast.models.base import Forecaster, require_future
 from shelfcast.models.registry import (
-    check_saved,
     make_model,
     model_names,
-    save_model,
 )
 from shelfcast.names import DATE, quantile_column
 from shelfcast.operate.batches import ForecastBatches
@@ -65,7 +64,7 @@ def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | N
         model.fit(prepared.panel)
     manifest = manifest_of("fit", settings, prepared, model, why, clock)
     with whole_folder(settings.run) as folder:
-        save_model(model, folder / MODEL, panel=prepared.panel)
+        save_forecaster(model, folder / MODEL, panel=prepared.panel)
         (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
         manifest.write(folder, settings=as_json(settings))
     return {"verb": "fit", "model": model.traits.name, "why_model": why, "series": len(prepared.panel),
@@ -139,7 +138,8 @@ def demo_settings(folder: Path) -> ForecastSettings:
 
 def _refuse_early(settings: ForecastSettings) -> None:
     """What would fail in the end is said before the work starts: targets, and the name of the model."""
-    given = (settings.sales, *settings.covariates, settings.static, settings.places, settings.overrides)
+    several = settings.static if isinstance(settings.static, tuple | list) else (settings.static,)
+    given = (settings.sales, *settings.covariates, *several, settings.places, settings.overrides)
     inputs = [str(s) for s in given if isinstance(s, str | Path)]
     for target in (settings.out, settings.report):
         if target is not None:
@@ -157,7 +157,7 @@ def _refuse_early(settings: ForecastSettings) -> None:
         if not Path(settings.model).is_dir():
             raise SourceError(f"There is no folder {shorten_path(settings.model)!r}, so no model. Give the folder that `shelfcast "
                               f"fit --run` or `shelfcast forecast --run` wrote, or a name: {', '.join(model_names())}.")
-        check_saved(fitted_folder(settings.model))
+        check_forecaster(fitted_folder(settings.model))
     elif settings.model != "auto":
         make_model(settings.model, settings.options)
     elif settings.options:
@@ -186,7 +186,7 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, ba
         with whole_folder(settings.run) as folder:
             batches.write(folder / FORECAST)
             planned.write(folder)
-            save_model(model, folder / MODEL, panel=prepared.panel)
+            save_forecaster(model, folder / MODEL, panel=prepared.panel)
             tables = {"findings": prepared.findings.to_frame(), "changes": prepared.cleaned.changes,
                       "rejected": prepared.cleaned.rejected, "withdrawn": prepared.withdrawn}
             write_tables(folder, tables if scores is None else {**tables, "scores": scores.scores})

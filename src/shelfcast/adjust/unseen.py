@@ -1,0 +1,91 @@
+"""Where the calendar is new: wider quantiles for a season that the history has never shown.
+
+A model that learned from less than a year knows nothing of the Christmas ahead, and its spread, learned in ordinary weeks, does
+not know that. The effect of an unseen season is an unknown factor on sales; it is taken to be independent of the model's own
+error, so distances from the median add as squares:
+
+    d'(tau)^2 = d(tau)^2 + (s z(tau) m)^2,   m the median, z the normal deviate, s the spread of the factor.
+
+The factor is skewed: a season that matters sells more much oftener than less, so s is larger above the median than below.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import numpy as np
+from scipy.special import ndtri
+
+from shelfcast.adjust.calibrate import finished
+from shelfcast.forecast import Forecast
+from shelfcast.periods import Frequency
+
+# Trade's special season everywhere that keeps Christmas and New Year: from the beginning of December until Epiphany.
+_BEGINS: Final = (12, 1)
+_ENDS: Final = (1, 6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unseen:
+    """What calendar a model has seen, and how much a season may change sales that it has not.
+
+    Attributes
+    ----------
+    first : first period of its history, as a number
+    above, below : spread of the unknown factor of the special season, as a share of sales, above and below the median
+    other : the same for any other period of the year that history has not shown
+    """
+
+    first: int
+    above: float = 0.30
+    below: float = 0.20
+    other: float = 0.05
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, held: Mapping[str, Any]) -> "Unseen":
+        """What `as_json` gave."""
+        return cls(**held)
+
+
+def widen_unseen(forecast: Forecast, unseen: Unseen, *, floor: float | None = 0.0) -> Forecast:
+    """The forecast, wider in periods whose place in the year lies before the history's first; the same where there are none."""
+    share = unseen_share(forecast.frequency, forecast.cutoff, forecast.horizon, unseen)  # (H, 2)
+    if not share.any() or 0.5 not in forecast.levels:
+        return forecast
+    z = ndtri(np.array(forecast.levels))
+    middle = forecast.at(0.5)[:, :, None]
+    distance = forecast.quantiles - middle
+    factor = np.where(z < 0, share[:, :1], share[:, 1:])  # (H, Q)
+    widened = np.hypot(distance, factor * z * np.abs(middle))
+    quantiles = np.where(factor > 0, middle + np.sign(z) * widened, forecast.quantiles)
+    return finished(forecast, quantiles, forecast.levels, floor)
+
+
+def unseen_share(frequency: Frequency, cutoff: int, horizon: int, unseen: Unseen) -> np.ndarray:
+    """(H, 2): spread of the unknown factor below and above the median in each period ahead; 0 where a year ago was seen."""
+    periods = cutoff + 1 + np.arange(horizon)
+    new = periods - round(frequency.per_year) < unseen.first
+    season = np.array([touches_season(frequency, int(p)) for p in periods])
+    plain = np.where(new, unseen.other, 0.0)
+    return np.stack([np.where(new & season, unseen.below, plain), np.where(new & season, unseen.above, plain)], axis=1)
+
+
+def touches_season(frequency: Frequency, period: int) -> bool:
+    """Whether a period holds a day of the special season, or, if longer than a month, whole December."""
+    begin, after = _day(frequency.date(period)), _day(frequency.date(period + 1))
+    if frequency.unit == "Y":
+        return False
+    if frequency.unit == "Q":
+        return begin.month >= 10
+    if frequency.unit == "M":
+        return begin.month == 12
+    return any(begin <= date(year + 1, *_ENDS) and after > date(year, *_BEGINS) for year in (begin.year - 1, begin.year))
+
+
+def _day(when: date) -> date:
+    return when.date() if isinstance(when, datetime) else when
