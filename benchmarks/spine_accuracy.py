@@ -23,11 +23,11 @@ import numpy as np
 import polars as pl
 
 from provenance import DATA, append_row
-from shelfcast.data.split import cut
+from shelfcast.data.split import windows
 from shelfcast.models.base import Forecaster
 from shelfcast.models.boosted import Boosted, BoostedSettings
 from shelfcast.models.profile import Profile, ProfileSettings
-from shelfcast.panel import PERIOD, SALES, SERIES, CovariateTable, SalesPanel
+from shelfcast.panel import PERIOD, CovariateTable, SalesPanel
 
 DECILES = tuple(i / 10 for i in range(1, 10))
 LEVELS = (0.01, 0.05, *DECILES, 0.95, 0.99)
@@ -148,39 +148,9 @@ class Group:
 
 def window(task: Task, k: int) -> tuple[SalesPanel, list[Group]]:
     """The panel to fit on, and the groups to forecast, of window k."""
-    back, h = task.horizon * k, task.horizon
-    panel = task.panel
-    rows = panel.rows.filter(pl.col(SALES).is_not_null())
-    ends = (rows.group_by(SERIES).agg(pl.col(PERIOD).max()).sort(SERIES)[PERIOD].to_numpy() if task.own_ends
-            else np.full(len(panel), panel.cutoff))
-    cutoffs = ends - back - h
-    keep = panel.series["start"].to_numpy() <= cutoffs
-    panel, cutoffs = panel.select(keep), cutoffs[keep]
-    limit = pl.Series(cutoffs)[panel.rows[SERIES]]
-    known = {n for n, kind in panel.covariates.items() if kind == "known"}
-    hidden = pl.col(PERIOD) > limit
-    hide = [c for c in panel.rows.columns if c not in (SERIES, PERIOD) and c not in known]
-    past_rows = panel.rows.with_columns(pl.when(hidden).then(None).otherwise(pl.col(c)).alias(c) for c in hide)
-    hidden_panel = replace(panel, rows=past_rows)
-    whole = panel.dense(covariates=())
-    groups = []
-    for cutoff in np.unique(cutoffs):
-        chosen = np.flatnonzero(cutoffs == cutoff)
-        at = int(cutoff) - whole.first + 1
-        past = _with_gaps(cut(hidden_panel.select(chosen), int(cutoff)), h)
-        groups.append(Group(past, whole.sales[chosen, :at], whole.sales[chosen, at:at + h]))
-    return cut(hidden_panel, int(cutoffs.max())), groups
-
-
-def _with_gaps(past: SalesPanel, horizon: int) -> SalesPanel:
-    """Rows, with nothing in them, for the periods ahead that the data lack (a shop that was rebuilt)."""
-    known = [c for c in past.rows.columns if past.covariates.get(c) == "known"]
-    if not known:
-        return past
-    ahead = np.arange(past.cutoff + 1, past.cutoff + horizon + 1, dtype=np.int32)
-    grid = pl.DataFrame({SERIES: np.repeat(np.arange(len(past), dtype=np.uint32), horizon), PERIOD: np.tile(ahead, len(past))})
-    gaps = grid.join(past.rows, on=[SERIES, PERIOD], how="anti")
-    return replace(past, rows=pl.concat([past.rows, gaps], how="diagonal").sort(SERIES, PERIOD))
+    found = next(windows(task.panel, horizon=task.horizon, count=k + 1, own_ends=task.own_ends))
+    truth = found.truth()
+    return found.past, [Group(part, part.dense(covariates=()).sales, truth[at]) for at, part in found.by_cutoff()]
 
 
 def measures(truth: np.ndarray, quantiles: np.ndarray, naive_error: np.ndarray) -> dict[str, float]:

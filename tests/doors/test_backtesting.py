@@ -40,8 +40,9 @@ def sales(*, later: float = 1.0, after: int = DAYS) -> pl.DataFrame:
 
 def ask(folder: Path, **changes: Any) -> BacktestSettings:
     """A backtest of two models in two windows."""
-    return BacktestSettings(**{"sales": sales(), "known": ("promo",), "horizon": HORIZON, "windows": 2, "models": ("profile", "naive"),
-                               "run": folder / "run", **changes})
+    asked: dict[str, Any] = {"sales": sales(), "known": ("promo",), "horizon": HORIZON, "windows": 2,
+                             "models": ("profile", "naive"), "run": folder / "run"}
+    return BacktestSettings(**{**asked, **changes})
 
 
 def table(folder: Path) -> pl.DataFrame:
@@ -90,7 +91,8 @@ def test_scores_are_those_of_the_stored_forecasts_and_actuals(finished):
 def test_losses_by_series_add_up_to_the_scores(finished):
     losses = pl.read_parquet(finished / "run" / "losses.parquet")
     sums = losses.group_by("window", "model").agg(
-        (pl.col("absolute").sum() / pl.col("actual").sum()).alias("WAPE"), (pl.col("quantile").sum() / pl.col("actual").sum()).alias("WQL"),
+        (pl.col("absolute").sum() / pl.col("actual").sum()).alias("WAPE"),
+        (pl.col("quantile").sum() / pl.col("actual").sum()).alias("WQL"),
         (pl.col("quantile_scaled").sum() / pl.col("cells").sum()).alias("SQL"),
         (pl.col("excess").sum() / pl.col("actual").sum()).alias("bias"),
         (pl.col("inside").sum() / pl.col("cells").sum()).alias("coverage 0.1-0.9"))
@@ -176,11 +178,13 @@ def test_pieces_of_other_sales_are_not_taken(tmp_path):
 
 @pytest.mark.parametrize(("flags", "words"), [
     (("--models", "nave"), "Did you mean 'naive'"), (("--metrics", "wpae"), "No measure is called 'WPAE'. Did you mean 'WAPE'"),
-    (("--windows", "0"), "number of windows is 0"), (("--windows", "99"), "need more than"), (("--jobs", "0"), "number of jobs is 0"),
+    (("--windows", "0"), "number of windows is 0"), (("--windows", "99"), "need more than"),
+    (("--jobs", "0"), "number of jobs is 0"),
     (("--step", "0"), "step between windows is 0"), (("--levels", "0.1,0.9"), "must hold 0.5"),
     (("--set", "trees=3"), "setting of these models"),
     (("--set", "boosted.effort=fast"), "model of this backtest"),
-    (("--models", "."), "has seen the windows"), (("--refit", "often"), "invalid choice"), (("--max-series", "0"), "series to score is 0"),
+    (("--models", "."), "has seen the windows"), (("--refit", "often"), "invalid choice"),
+    (("--max-series", "0"), "series to score is 0"),
     (("--horizon", "x"), "not a whole number"), (("--run", "/nowhere/at/all"), "does not exist"),
 ])
 def test_nonsense_is_refused_before_the_work(tmp_path, capsys, flags, words):

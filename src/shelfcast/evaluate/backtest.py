@@ -13,6 +13,7 @@ import polars as pl
 from shelfcast.data.split import Window, windows
 from shelfcast.errors import DataError, SettingsError, shorten
 from shelfcast.evaluate.grouping import groupings, scaling_season
+from shelfcast.evaluate.level_scores import LevelTally
 from shelfcast.evaluate.replay import CHUNK, Slice, replay, scored_part
 from shelfcast.evaluate.scores import DECILES, Tally, averaged
 from shelfcast.forecast import check_levels
@@ -29,9 +30,9 @@ class Backtest:
     Attributes
     ----------
     scores : long table: `cutoff` (date), `role` (model or rival), `model` (name), `kind` (`all`, `class`, `age`, `location`,
-        attributes such as `item:category`, `step`, `promoted`), `group`, `series` (count), `metric`, `value`. Metrics: those of
-        `scores.measures`: WAPE, MASE, SQL, WQL, RMSE, bias ..., pinball and coverage by level (`coverage q0.9`). Periods when a
-        place was closed are not measured
+        attributes such as `item:category`, `step`, `promoted`, `level`: sums of forecasts), `group`, `series` (count), `metric`,
+        `value`. Metrics: those of `scores.measures`: WAPE, MASE, SQL, WQL, RMSE, bias ..., pinball and coverage by level
+        (`coverage q0.9`). Periods when a place was closed are not measured
     model, rival : names; rival is None when there was none
     horizon, season : periods; the season scales MASE and SQL
     series, of_series : scored, and in the panel
@@ -152,8 +153,10 @@ def measure(window: Window, fitted: Forecaster, *, levels: tuple[float, ...],
     groups = groupings(window)
     tally = Tally(groups, horizon=window.horizon, levels=levels, season=scaling_season(window.past))
     with_promo = window.past.covariates.get(PROMO) in ("known", "past")
+    sums_by_level = LevelTally(window)
     losses = []
     for part in replay(window, fitted, levels=levels, chunk=CHUNK):
+        sums_by_level.add(part)
         sums = tally.add(part, part.window.later(PROMO) if with_promo else None)
         losses.append(pl.concat([part.series, sums], how="horizontal"))
         if keep is not None:
@@ -161,7 +164,8 @@ def measure(window: Window, fitted: Forecaster, *, levels: tuple[float, ...],
     classes = next(g for g in groups if g.kind == "class")
     labels = pl.DataFrame({"class": pl.Series([classes.names[c] for c in classes.codes], dtype=pl.String), "end": window.ends})
     table = pl.concat([pl.concat(losses), labels], how="horizontal")
-    return Measured(tally.table(), table.select("item", "location", "class", "end", pl.exclude("item", "location", "class", "end")))
+    first = ["item", "location", "class", "end"]
+    return Measured(pl.concat([tally.table(), sums_by_level.table()]), table.select(*first, pl.exclude(first)))
 
 
 def check_scored(levels: Sequence[float], max_series: int | None) -> tuple[float, ...]:

@@ -85,6 +85,43 @@ def rmsse(actual: np.ndarray, point: np.ndarray, square: np.ndarray) -> float:
     return _mean(np.sqrt(_mean_rows((actual - point) ** 2) / _usable(square)))
 
 
+def wrmsse(actual: np.ndarray, point: np.ndarray, past: np.ndarray, *, money: np.ndarray, levels: Sequence[np.ndarray]) -> float:
+    """Weighted RMSSE over the levels of a hierarchy, as in M5 (Makridakis, Spiliotis, Assimakopoulos 2022, eq. 1 and 2).
+
+    At each level the series are summed by node; a node's RMSSE is weighed by its share of the money, and levels weigh alike.
+
+    Parameters
+    ----------
+    past : (N, T), units; nan counts as nothing sold
+    money : (N,), what each series earned in the last 28 periods of the past
+    levels : codes (N,) of the nodes of each level, from 0; the series themselves are `np.arange(N)`
+    """
+    seen = np.isfinite(actual)
+    y, f, sold = np.where(seen, actual, 0.0), np.where(seen, point, 0.0), np.where(np.isfinite(past), past, 0.0)
+    scores = []
+    for codes in levels:
+        nodes = int(codes.max()) + 1
+        value = np.bincount(codes, weights=np.nan_to_num(money), minlength=nodes)
+        error, sums, known = np.zeros((nodes, y.shape[1])), np.zeros((nodes, past.shape[1])), np.zeros((nodes, y.shape[1]))
+        for target, values in ((error, y - f), (sums, sold), (known, seen)):
+            np.add.at(target, codes, values)
+        scores.append(weighted_rmsse(np.where(known > 0, error, np.nan), first_sale_square(sums), value))
+    return float(np.mean(scores))
+
+
+def weighted_rmsse(error: np.ndarray, square: np.ndarray, money: np.ndarray) -> float:
+    """RMSSE of K nodes weighed by money (K,), from errors (K, H) and scales `square` (K,); those without a scale are left out."""
+    each = np.sqrt(_mean_rows(error**2) / _usable(square))
+    counted = np.isfinite(each) & (money > 0)
+    return float((each * money)[counted].sum() / money[counted].sum()) if counted.any() else float("nan")
+
+
+def first_sale_square(past: np.ndarray) -> np.ndarray:
+    """Mean squared change from period to period, (K,), units squared, counted from the first sale on: the scale of M5's RMSSE."""
+    begun = np.maximum.accumulate(past != 0, axis=1)[:, :-1]
+    return _mean_rows(np.where(begun, np.diff(past, axis=1), np.nan) ** 2)
+
+
 def pinball(actual: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Pinball loss by level, (Q,), units: mean max(q (y - f), (q - 1) (y - f)) (Koenker and Bassett 1978)."""
     losses = pinball_losses(actual, quantiles, levels)

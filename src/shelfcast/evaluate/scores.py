@@ -198,5 +198,5 @@ def averaged(levels: Sequence[float]) -> list[int]:
 
 
 def measure_names(levels: tuple[float, ...]) -> list[str]:
-    """The measures that forecasts at these levels have, in their order."""
-    return list(measures(np.ones((1, len(_PARTS) + 3 * len(levels) + len(_SERIES))), levels))
+    """The measures that forecasts at these levels have, in their order; WRMSSE comes from the sums by level (`level_scores`)."""
+    return ["WRMSSE", *measures(np.ones((1, len(_PARTS) + 3 * len(levels) + len(_SERIES))), levels)]
