@@ -36,7 +36,8 @@ def print_comparison(summary: Mapping[str, Any]) -> None:
     if through["p"] is not None and through["p"] == through["p"]:
         print(f"Through time alone, over {through['moments']} windows: Diebold-Mariano {through['statistic']:+.2f}, "
               f"p {_p(through['p'])}.")
-    for kind, said in KINDS.items():
+    others = {g["kind"]: f"by {g['kind']}" for g in summary["groups"] if g["kind"] not in KINDS}
+    for kind, said in (KINDS | others).items():
         _print_groups([g for g in summary["groups"] if g["kind"] == kind], said, metric)
     print()
     for sentence in summary["told"]:
@@ -55,9 +56,9 @@ def _print_groups(groups: Sequence[Mapping[str, Any]], said: str, metric: str) -
     for g in shown:
         low, high = ("skill_low", "skill_high") if ratio else ("low", "high")
         how = _share if ratio else _signed
+        units = "-" if g["units"] is None else f"{g['units']:+,.0f}"
         rows.append([shorten(g["group"], 30), f"{g['series']:,}", _number(g["a"]), _number(g["b"]),
-                     how(g["skill"] if ratio else g["difference"]), _between(g[low], g[high], how), f"{g['units']:+,.0f}",
-                     g["verdict"]])
+                     how(g["skill"] if ratio else g["difference"]), _between(g[low], g[high], how), units, g["verdict"]])
     _print(rows)
     if len(groups) > len(shown):
         print(f"  and {len(groups) - len(shown)} more in --json and --report")

@@ -122,6 +122,34 @@ def step_table(measure: Measure, numerators: np.ndarray, denominators: np.ndarra
     return group_rows(groups, resample(groups.parts, units=units, settings=settings), measure, settings)
 
 
+def level_table(measure: Measure, scores: Sequence[pl.DataFrame], windows: Sequence[str], settings: Resampling) -> pl.DataFrame:
+    """Two models by groups of which only scores are kept, such as levels of a hierarchy: only windows can be drawn.
+
+    Parameters
+    ----------
+    scores : of a and of b: `when` (window), `kind`, `group`, `series`, `value`
+    windows : in order; a group needs a score of both models in each
+
+    Returns
+    -------
+    columns `GROUP_SCHEMA`, for each kind the groups of most series first; units are not known
+    """
+    both = scores[0].join(scores[1], on=["when", "kind", "group"], suffix="_b").filter(pl.col("when").is_in(list(windows)))
+    both = both.filter(pl.col("value").is_finite() & pl.col("value_b").is_finite())
+    whole = (both.group_by("kind", "group", maintain_order=True)
+             .agg(pl.col("value", "value_b").sort_by("when"), pl.col("series").max(), pl.len().alias("windows"))
+             .filter(pl.col("windows") == len(windows)).sort("series", descending=True, maintain_order=True))
+    tables = [pl.DataFrame(schema=GROUP_SCHEMA)]
+    for (kind,), part in whole.group_by("kind", maintain_order=True):
+        shown = part.head(MOST_GROUPS)
+        parts = tuple(Part(np.zeros(1, dtype=np.intp), np.array([[a, b, [1.0] * len(windows)]]))
+                      for a, b in zip(shown["value"].to_list(), shown["value_b"].to_list(), strict=True))
+        groups = Groups(str(kind), tuple(shown["group"].to_list()), tuple(shown["series"].to_list()), (float("nan"),) * len(parts),
+                        parts)
+        tables.append(group_rows(groups, resample(parts, units=1, settings=settings), measure, settings))
+    return pl.concat(tables).with_columns(pl.col("units").fill_nan(None))
+
+
 def series_ratios(contest: Contest, measure: Measure, pair: tuple[int, int]) -> pl.DataFrame:
     """Loss of a over loss of b for each series, all windows together: `item`, `location`, `class`, `ratio` (log2; infinite where
     one has no loss at all, 0 where neither has); series without a denominator are left out."""

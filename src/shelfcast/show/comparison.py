@@ -162,7 +162,9 @@ def _ratios(found: Comparison, a: str, b: str) -> dict[str, Any] | None:
 
 def _blocks(found: Comparison) -> list[dict[str, Any]]:
     out = []
-    for kind, title in KINDS.items():
+    others = {kind: f"By {numerals.name(kind)}" for kind in found.groups["kind"].unique(maintain_order=True)
+              if kind not in KINDS and kind != "step"}
+    for kind, title in (KINDS | others).items():
         part = found.groups.filter(pl.col("kind") == kind)
         if part.height:
             out.append(_block(part, title, kind, found.measure.has_skill))
@@ -175,10 +177,10 @@ def _block(part: pl.DataFrame, title: str, kind: str, ratio: bool) -> dict[str, 
     known = GROUPS if kind == "class" else {}
     low, high = ("skill_low", "skill_high") if ratio else ("low", "high")
     rows = [{"name": known.get(r["group"], numerals.name(r["group"])), "series": f"{r['series']:,}",
-             "bar": Markup(charts.interval_bar(w, scale, identity=f"{kind}-{i}")),
+             "bar": Markup(charts.interval_bar(w, scale, identity=f"{kind.replace(':', '-')}-{i}")),
              "value": _value(r["skill"] if ratio else r["difference"], share=ratio),
              "between": _between(r[low], r[high], share=ratio), "score_a": _score(r["a"]), "score_b": _score(r["b"]),
-             "units": ("+" if r["units"] > 0 else "") + numerals.quantity(r["units"], 0), "verdict": r["verdict"]}
+             "units": ("+" if (r["units"] or 0) > 0 else "") + numerals.quantity(r["units"], 0), "verdict": r["verdict"]}
             for i, (r, w) in enumerate(zip(part.iter_rows(named=True), whiskers, strict=True))]
     return {"title": title, "rows": rows}
 

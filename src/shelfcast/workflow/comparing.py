@@ -10,7 +10,7 @@ import polars as pl
 from shelfcast.errors import SettingsError, shorten
 from shelfcast.evaluate.compare import Comparison
 from shelfcast.evaluate.compare import compare as compare_models
-from shelfcast.evaluate.compared_groups import GROUP_SCHEMA, step_table
+from shelfcast.evaluate.compared_groups import GROUP_SCHEMA, level_table, step_table
 from shelfcast.evaluate.contest import Contest, Measure, contest_of, measure_named
 from shelfcast.evaluate.pairs import Pair, verdict
 from shelfcast.evaluate.reliability import (
@@ -29,6 +29,7 @@ from shelfcast.settings import CompareSettings
 from shelfcast.workflow.preparing import Say, silent
 
 BASELINE: Final = "naive"
+COVERAGE: Final = "coverage 0.1-0.9"  # as scores call what the losses call inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,11 @@ def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress 
     with stage(progress, "comparing", 1):
         found = compare_models(contest, measure, baseline=settings.baseline or _naive(models), by=settings.by, settings=resampling)
     steps, reliable = _cells(found, contest, measure, labels, progress)
-    found = replace(found, groups=pl.concat([found.groups, steps]))
+    told = found.told if steps.height else (*found.told, "A run kept no forecasts, so nothing is said by step of the horizon.")
+    levels = _levels(found, contest, measure, labels)
+    if levels.height:
+        told = (*told, "By levels of the hierarchy, age and promotion only scores are kept: there windows alone are drawn.")
+    found = replace(found, groups=pl.concat([found.groups, steps, levels]), told=told)
     files: dict[str, Path] = {}
     if settings.report is not None:
         from shelfcast.show.comparison import write_comparison
@@ -111,6 +116,24 @@ def _cells(found: Comparison, contest: Contest, measure: Measure, labels: Mappin
     labelled = [str(first) if first == last else f"{first} to {last}" for first, last in parts]
     return step_table(measure, *arrays, names=labelled, clusters=contest.clusters(found.by), units=found.units,
                       settings=found.settings), reliable
+
+
+def _levels(found: Comparison, contest: Contest, measure: Measure, labels: Mapping[str, tuple[MeasuredRun, str]]) -> pl.DataFrame:
+    """The pair by levels of the hierarchy, age and promotion, from the scores; nothing where series had to be left out."""
+    name = COVERAGE if measure.name == "coverage" else measure.name
+    tables = []
+    for at in found.pair:
+        run, model = labels[contest.models[at]]
+        losses = run.losses.filter(pl.col("model") == model, pl.col("cells") > 0, pl.col("when").is_in(list(contest.windows)))
+        scores = run.scores()
+        if scores is None or losses.height != int((contest.cells > 0).sum()):
+            return pl.DataFrame(schema=GROUP_SCHEMA)
+        when = losses.select(pl.col("window").cast(pl.Int64), "when").unique()
+        tables.append(scores.filter(pl.col("model") == model, pl.col("metric") == name,
+                                    pl.col("kind").str.contains(":", literal=True) | pl.col("kind").is_in(["age", "promoted"]))
+                      .with_columns(pl.col("window").cast(pl.Int64)).join(when, on="window")
+                      .select("when", "kind", "group", "series", "value"))
+    return level_table(measure, tables, contest.windows, found.settings)
 
 
 def _model_cells(run: MeasuredRun, model: str, contest: Contest, horizon: int) -> tuple[pl.DataFrame | None, list[pl.DataFrame]]:
