@@ -190,8 +190,9 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, oth
     frame = rows.select(pl.col(PLACE).alias(ROW), *typed.columns, *extra)
     final = frame.collect_schema()
     keys = {k: final[k] for k in KEYS if k in final}
+    who = _keys_alone(sales, typed.columns, frame)
     beside = find_covariates(others.covariates, declared=declared, found=in_sales, sales_columns=sales.columns, given=sales.given,
-                             keys=keys, sales_name=sales.table.name, sales_names=list(sales.schema), freq=freq, lines=frame)
+                             keys=keys, sales_name=sales.table.name, sales_names=list(sales.schema), freq=freq, lines=who)
     kinds: dict[str, Kind] = {}
     for name, kind in declared.items():
         kinds[beside.called.get(name) or in_sales[name]] = kind
@@ -200,7 +201,7 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, oth
     shape, why = _shape(frame, sales)
     renamed = [f"{shorten(n)} is called {r} from here on." for n, r in in_sales.items() if r in _MEASURED and n != r]
     told = [*sales.told, *renamed, *typed.told, *beside.told, why]
-    items, places_table, more = find_static(others.static, sales_columns=sales.columns, given=sales.given, keys=keys, lines=frame)
+    items, places_table, more = find_static(others.static, sales_columns=sales.columns, given=sales.given, keys=keys, lines=who)
     told += more
     if others.places is not None:
         places_table, more = find_places(others.places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys)
@@ -219,6 +220,14 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, oth
                       dialect=sales.dialect.name if sales.dialect else None, columns=dict(sales.columns), covariates=kinds,
                       tables=beside.tables, items=items, places=places_table, freq=freq, told=tuple(told), left_out=left,
                       document=document, written=None if document is None else sales.table.frame.with_row_index(PLACE))
+
+
+def _keys_alone(sales: _Sales, typed: Sequence[pl.Expr], frame: pl.LazyFrame) -> pl.LazyFrame:
+    """The items and places of the sales: from the source as it is where it has them, for a row may be two thousand days there."""
+    columns = {role: c for role, c in sales.columns.items() if role in KEYS}
+    if not columns or not set(columns.values()) <= set(sales.table.frame.collect_schema()):
+        return frame
+    return sales.table.frame.select(e for e in typed if e.meta.output_name() in columns)
 
 
 def _document(sales: _Sales, shape: str) -> str | None:
