@@ -24,7 +24,7 @@ import polars as pl
 
 import shelfcast
 from shelfcast.data.split import windows
-from shelfcast.errors import SettingsError, UnknownNameError, shorten
+from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten
 from shelfcast.evaluate.backtest import levels_told
 from shelfcast.evaluate.scores import measure_names
 from shelfcast.evaluate.summary import Summary, summarise
@@ -36,6 +36,7 @@ from shelfcast.operate.runs import MANIFEST, Manifest, write_tables
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent, stage
 from shelfcast.settings import BacktestSettings, as_json, to_toml
+from shelfcast.show.backtest_page import write_backtest
 from shelfcast.workflow.choosing import is_fitted_folder
 from shelfcast.workflow.judging import judge_overrides
 from shelfcast.workflow.overriding import asked_overrides, check_overrides
@@ -116,6 +117,8 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
     with whole_folder(settings.run) as out:
         _fill(out, plan, cutoffs, scores, losses, results)
         judged.write(out, cutoffs)
+        write_backtest(out / "report.html", scores, found, title=_title(settings), facts=_facts(settings, manifest, cutoffs),
+                       notes=manifest.notes[len(lines.told):])
         (out / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
         replace(manifest, seconds=clock.seconds).write(out, settings=as_json(settings))
     shutil.rmtree(plan.folder, ignore_errors=True)
@@ -252,6 +255,22 @@ def _summary(settings: BacktestSettings, found: Summary, manifest: Manifest, tol
             "why": {one["model"]: f"{one['ran']}: {one['why']}" if one["ran"] != one["model"] else one["why"] for one in told},
             "pieces_kept": manifest.counts["pieces_kept"], "notes": levels_told(settings.levels),
             "seconds": dict(manifest.seconds), "files": {"run": str(settings.run)}}
+
+
+def _title(settings: BacktestSettings) -> str:
+    named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
+    return printable(Path(masked(str(settings.sales))).name) if named else "sales"
+
+
+def _facts(settings: BacktestSettings, manifest: Manifest, cutoffs: list[str]) -> dict[str, str]:
+    """What the page says of its own making."""
+    why = {one["model"]: one["why"] for one in manifest.models if one["why"] != "asked for"}
+    return {"windows": f"{settings.windows} of {settings.horizon} periods ({manifest.frequency}), cutoffs {', '.join(cutoffs)}",
+            "series": f"{manifest.counts['scored']:,} of {manifest.counts['series']:,} scored",
+            "each model learned": "anew before every window" if settings.refit == "every" else "once, before the oldest window",
+            **({"series end": "with their own last known sale"} if settings.own_ends else {}), **why,
+            "shelfcast": shelfcast.__version__, "seed": str(manifest.seed), "data fingerprint": manifest.fingerprint,
+            "data until": manifest.cutoff, "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items())}
 
 
 def _fill(out: Path, plan: Plan, cutoffs: list[str], scores: pl.DataFrame, losses: pl.DataFrame, results: pl.DataFrame) -> None:
