@@ -15,7 +15,7 @@ from shelfcast.adjust.override_table import read_overrides
 from shelfcast.adjust.value_added import in_words, judge_moves, value_added
 from shelfcast.cli.main import main
 from shelfcast.forecast import Forecast
-from shelfcast.settings import ForecastSettings
+from shelfcast.settings import BacktestSettings, ForecastSettings
 
 NEXT = FIRST + timedelta(days=60)  # the sound sales have 60 days
 KEYS = ["item", "location", "date"]
@@ -133,3 +133,17 @@ def test_a_backtest_scores_the_overridden_forecast_beside_the_models_own(tmp_pat
     gained = (ledger["error before"] - ledger["error after"]).sum()
     size = sound().filter(pl.col("date") >= FIRST + timedelta(days=55))["sales"].sum()
     assert wape[1, "naive"] - wape[1, "naive + overrides"] == pytest.approx(gained / size) and ledger.height < n
+
+
+def test_of_a_sample_no_total_is_applied_and_series_with_ends_of_their_own_are_judged_at_their_own_cutoffs(tmp_path):
+    said: list[str] = []
+    table = sound().filter((pl.col("item") != "item1") | (pl.col("date") < FIRST + timedelta(days=50)))
+    day = FIRST + timedelta(days=47)  # in the window of item1, which ends ten days before the others
+    given = overrides(one("factor", 2, item="item1", first=day, when=datetime(2024, 2, 1)),
+                      one("value", 9, first=day, last=NEXT, when=datetime(2024, 2, 1))).table
+    ask = BacktestSettings(sales=sales_csv(tmp_path, table), horizon=5, windows=1, models=("naive",), own_ends=True,
+                           overrides=given, run=tmp_path / "run")
+    result = workflow.backtest(ask, say=said.append)
+    ledger = pl.read_parquet(tmp_path / "run" / "ledger.parquet")
+    assert ledger["item"].unique().to_list() == ["item1"] and ledger["cutoff"].unique().to_list() == [date(2024, 2, 14)]
+    assert any("not applied" in s for s in said) and result.summary["overrides"]["naive"]["periods"] == 2
