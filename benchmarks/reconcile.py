@@ -77,10 +77,10 @@ def one(count: int, method: Method) -> None:
     start, clock = time.process_time(), time.perf_counter()
     found = reconcile(bottom, hierarchy, upper=forecasts, method=method, errors=errors)
     seconds, cpu = time.perf_counter() - clock, time.process_time() - start
-    unit = 1e9 if sys.platform == "darwin" else 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     print(json.dumps({"series": len(bottom), "forecasts": len(hierarchy), "levels": len(hierarchy.levels) + 1, "solver": solver,
                       "weights_cpu_seconds": round(weights, 2), "cpu_seconds": round(cpu, 2), "seconds": round(seconds, 2),
-                      "coherence": found.coherence, "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 2)}))
+                      "coherence": found.coherence, "peak_gb": round(peak, 2)}))
 
 
 def main() -> None:
@@ -94,8 +94,8 @@ def main() -> None:
         one(options.counts[0], options.one)
         return
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-    print(f"{'series':>7} {'forecasts':>9} {'levels':>6}  {'method':<9} {'solver':<10} {'weights s':>9} {'cpu s':>8} {'seconds':>8} "
-          f"{'peak GB':>8} {'gap':>8}")
+    print(f"{'series':>7} {'forecasts':>9} {'levels':>6}  {'method':<9} {'solver':<10} {'weights s':>9} {'cpu s':>8} "
+          f"{'seconds':>8} {'peak GB':>8} {'gap':>8}")
     for count in options.counts or PLACES:
         for method in METHODS:
             run = measured_run([sys.executable, __file__, str(count), "--one", method])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten, shorten_path
 from shelfcast.forecast import check_levels
@@ -16,6 +16,7 @@ from shelfcast.periods import Frequency, parse_day
 MAX_HORIZON = 5_000  # more than thirteen years of days; a longer one is a slip of the finger, not a plan
 
 Returns = Literal["apart", "net"]
+Reconciling = Literal["none", "bottom_up", "top_down", "wls", "mint"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,8 @@ class ForecastSettings(SalesSettings):
     report : HTML file to write
     batch : series forecast at a time; bounds memory, changes no number
     overrides : planners' adjustments, a file or frame that `adjust.override_table.read_overrides` reads; None for none
+    hierarchy : attributes of items and places (also `item` and `location`) by which sums are forecast, too, with their crosses
+    reconcile : how series and sums are made to add up, `mint` unless said; `none` leaves both as they are
     """
 
     horizon: int
@@ -98,6 +101,8 @@ class ForecastSettings(SalesSettings):
     report: Path | None = None
     batch: int = 4_096
     overrides: Any = None
+    hierarchy: tuple[str, ...] = ()
+    reconcile: Reconciling | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +113,13 @@ class ForecastSettings(SalesSettings):
             raise SettingsError(f"The seed is {shorten(self.seed)}; it must be a whole number from 0 to {2**31 - 1:,}.")
         if self.batch < 1:
             raise SettingsError(f"The batch is {self.batch}; it must be at least 1 series.")
+        if self.reconcile is not None and self.reconcile not in get_args(Reconciling):
+            raise UnknownNameError("way to reconcile", str(self.reconcile), get_args(Reconciling))
+        if self.reconcile is not None and not self.hierarchy:
+            raise SettingsError(f"Reconciling by {self.reconcile!r} needs sums to agree with: give --hierarchy with attributes of "
+                                f"items or places, for example --hierarchy category,region.")
+        if self.hierarchy and self.reconcile is None:
+            object.__setattr__(self, "reconcile", "mint")
         object.__setattr__(self, "levels", check_levels(self.levels))
         for name in ("out", "run", "report"):
             value = getattr(self, name)

@@ -162,8 +162,10 @@ def _source(options: argparse.Namespace) -> dict[str, Any]:
 
 def _forecast_settings(options: argparse.Namespace) -> ForecastSettings:
     """`fit` has fewer flags than `forecast`; what it lacks keeps its default."""
-    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels", "overrides") if hasattr(options, name)}
+    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels", "overrides", "reconcile")
+              if hasattr(options, name)}
     return ForecastSettings(**_source(options), **chosen, horizon=options.horizon, model=options.model, seed=options.seed,
+                            hierarchy=_flat(getattr(options, "hierarchy", [])),
                             options={k: _value(v) for k, v in _merged(options.options).items()},
                             backtest=not getattr(options, "no_backtest", False))
 
@@ -217,6 +219,10 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     print(f"  model      {summary['model']} ({summary['why_model']})")
     if summary["withdrawn"]:
         print(f"  withdrawn  {summary['withdrawn']:,} series are no longer sold and not forecast")
+    if summary.get("levels"):
+        sums = summary["levels"]
+        listed = ", ".join(f"{name} {n:,}" for name, n in sums["levels"].items())
+        print(f"  sums       {printable(listed)}; {sums['method']}, largest gap {sums['largest_gap']:.1g} units")
     for one in (summary.get("overrides") or {}).get("by", []):
         print(f"  overrides  {shorten(one['who'], 40)} moved {one['periods']:,} periods: {one['up']:,.0f} units more, "
               f"{one['down']:,.0f} less")

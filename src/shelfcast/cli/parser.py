@@ -186,6 +186,12 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
                        help=f"quantile levels of the output ({', '.join(f'{q:g}' for q in LEVELS)})")
     group.add_argument("--no-backtest", action="store_true", help="do not score the model on the last window first")
+    group.add_argument("--hierarchy", metavar="A,B,...", action="append", default=[], type=_names,
+                       help="also forecast sums by these attributes of items and places (item and location are such, too) and by "
+                            "their crosses, and make all add up; a run folder keeps a file for each level")
+    group.add_argument("--reconcile", choices=["none", "bottom_up", "top_down", "wls", "mint"],
+                       help="how series and sums are made to add up: mint (default) weighs by past errors, wls by the number of "
+                            "series, top_down hands the total down, bottom_up sums; none leaves them as they are")
     group.add_argument("--overrides", metavar="FILE",
                        help="planners' adjustments: item, location, first, last, kind (value, factor, add, lock), amount, who, "
                             "when, why; the result is the overridden forecast, a run folder keeps the model's own beside it")

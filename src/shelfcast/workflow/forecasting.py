@@ -32,6 +32,7 @@ from shelfcast.show.report import write_report
 from shelfcast.workflow.choosing import choose_model, fitted_folder, is_fitted_folder
 from shelfcast.workflow.overriding import Planned, asked_overrides, check_overrides, overriding
 from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
+from shelfcast.workflow.reconciling import Coherent, asked_hierarchy, reconciling
 
 BACKTEST_SERIES = 5_000  # series that the one-window score is taken on, when there are more
 
@@ -87,6 +88,7 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     prepared = prepare(settings, clock, say, progress)
     check_overrides(overrides, prepared.cleaned.panel)
     panel = prepared.panel
+    hierarchy = asked_hierarchy(settings, panel)
     require_future(panel, settings.horizon)
     model, why = choose_model(settings, panel)
     say(f"Model: {model.traits.name} ({why}).")
@@ -102,11 +104,12 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
             for part in panel.chunks(settings.batch if model.traits.series_apart else len(panel)):
                 batches.add(model.predict(part, horizon=settings.horizon, levels=settings.all_levels))
                 bar.advance(len(part))
-        with overriding(batches, overrides, prepared, say=say, progress=progress) as planned:
+        with (reconciling(batches, hierarchy, settings, panel, clock=clock, say=say, progress=progress) as coherent,
+              overriding(coherent.batches, overrides, prepared, say=say, progress=progress) as planned):
             manifest = manifest_of("forecast", settings, prepared, model, why, clock)
-            files = _write(settings, prepared, model, batches, planned, scores, manifest, clock)
+            files = _write(settings, prepared, model, coherent, planned, scores, manifest, clock)
             head = planned.batches.scan(settings.levels).head(10).collect()
-            summary = _summary(settings, prepared, planned, scores, manifest, files)
+            summary = {**_summary(settings, prepared, planned, scores, manifest, files), "levels": coherent.summary()}
     return ForecastResult(summary=summary, head=head, files=files)
 
 
@@ -173,7 +176,7 @@ def _backtest(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, 
                     seed=settings.seed, progress=progress)
 
 
-def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, batches: ForecastBatches, planned: Planned,
+def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, coherent: Coherent, planned: Planned,
            scores: Backtest | None, manifest: Manifest, clock: Clock) -> dict[str, Path]:
     files: dict[str, Path] = {}
     content = None
@@ -184,7 +187,8 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, ba
                              accuracy=accuracy_table(scores), withdrawn=prepared.withdrawn)
     if settings.run is not None and content is not None:
         with whole_folder(settings.run) as folder:
-            batches.write(folder / FORECAST)
+            coherent.batches.write(folder / FORECAST)
+            coherent.write(folder)
             planned.write(folder)
             save_forecaster(model, folder / MODEL, panel=prepared.panel)
             tables = {"findings": prepared.findings.to_frame(), "changes": prepared.cleaned.changes,

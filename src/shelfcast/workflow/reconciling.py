@@ -1,0 +1,185 @@
+"""Sums on the way from a model's forecast to the one that is kept: the levels are forecast, too, and all are made to agree."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from shelfcast.adjust.reconcile import Method, Reconciled, reconcile
+from shelfcast.data.hierarchy import BOTTOM, Hierarchy
+from shelfcast.data.split import windows
+from shelfcast.data.sums import sum_panel
+from shelfcast.errors import SettingsError, UnknownNameError, shorten
+from shelfcast.forecast import Forecast
+from shelfcast.models.base import Forecaster
+from shelfcast.models.registry import setting_names
+from shelfcast.names import ITEM, KEYS, LOCATION
+from shelfcast.operate.batches import ForecastBatches
+from shelfcast.panel import SalesPanel
+from shelfcast.progress import Progress, stage
+from shelfcast.settings import ForecastSettings
+from shelfcast.workflow.automatic import too_short
+from shelfcast.workflow.choosing import is_fitted_folder, make_forecaster
+from shelfcast.workflow.preparing import Clock, Say
+
+LEVELS_FOLDER: Final = "levels"
+_REPLAYS: Final = 2  # windows of the past whose errors weigh the levels against each other
+
+
+@dataclass(frozen=True)
+class Coherent:
+    """What is kept: the model's batches as they are, or reconciled, with the forecasts of the levels above."""
+
+    batches: ForecastBatches
+    upper: Mapping[str, Forecast] = field(default_factory=dict)
+    method: str = "none"
+    coherence: float | None = None
+    told: tuple[str, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Keep a file for each level in a run folder: `levels/category-x-region.parquet`."""
+        if not self.upper:
+            return
+        inside = folder / LEVELS_FOLDER
+        inside.mkdir()
+        for i, (name, forecast) in enumerate(self.upper.items()):
+            target = inside / (re.sub(r"[^\w.-]+", "-", name) + ".parquet")
+            forecast.save(target if not target.exists() else inside / f"{i}-{target.name}")
+
+    def summary(self) -> dict[str, Any] | None:
+        """What was summed and how it was made to agree, as plain values; None when nothing was asked for."""
+        if not self.upper:
+            return None
+        return {"method": self.method, "levels": {name: len(one) for name, one in self.upper.items()},
+                "largest_gap": self.coherence, "told": list(self.told)}
+
+
+def asked_hierarchy(settings: ForecastSettings, panel: SalesPanel) -> Hierarchy | None:
+    """The levels that were asked for, over the series that are forecast; None when none were.
+
+    Raises
+    ------
+    UnknownNameError
+        If an attribute belongs to neither items nor places.
+    """
+    if not settings.hierarchy:
+        return None
+    items = [ITEM, *(c for c in ([] if panel.items is None else panel.items.columns) if c not in KEYS)]
+    places = [LOCATION, *(c for c in ([] if panel.places is None else panel.places.columns) if c not in KEYS)]
+    for name in settings.hierarchy:
+        if name not in items and name not in places:
+            raise UnknownNameError("attribute of items or places", name, [*items, *places],
+                                   advice="Give a table with it: --static FILE.")
+        if name in items and name in places:
+            raise SettingsError(f"{shorten(name)!r} is an attribute of items and of places; rename one of the columns.")
+    made = Hierarchy.of(panel.series, items=panel.items, places=panel.places,
+                        item_levels=[n for n in settings.hierarchy if n in items],
+                        place_levels=[n for n in settings.hierarchy if n in places])
+    if not made.levels:
+        raise SettingsError(f"Nothing is left to sum by {', '.join(map(shorten, settings.hierarchy))}: {' '.join(made.told)}")
+    return made
+
+
+@contextmanager
+def reconciling(batches: ForecastBatches, hierarchy: Hierarchy | None, settings: ForecastSettings, panel: SalesPanel, *,
+                clock: Clock, say: Say, progress: Progress) -> Iterator[Coherent]:
+    """Forecast the levels, and make a forecast that lies in batches agree with them."""
+    if hierarchy is None:
+        yield Coherent(batches)
+        return
+    assert settings.reconcile is not None  # the settings see to it
+    bottom = _whole(batches, panel)
+    upper: dict[str, Forecast] = {}
+    errors: dict[str, np.ndarray] = {}
+    # MinT weighs by past errors; a sum of parts alone spreads as these erred together.
+    weighs = settings.reconcile == "mint"
+    replays = _replays(panel, settings.horizon) if settings.reconcile in ("mint", "bottom_up") else 0
+    names = [] if settings.reconcile == "bottom_up" else hierarchy.names
+    steps = len(names) * (1 + replays if weighs else 1) + replays
+    with clock("levels"), stage(progress, "forecasting sums", steps) as bar:
+        for name in names:
+            summed = sum_panel(panel, hierarchy, name)
+            upper[name] = _fitted(settings, summed).predict(summed, horizon=settings.horizon, levels=settings.all_levels)
+            bar.advance()
+            if weighs and replays:
+                errors[name] = _past_errors(settings, summed, replays, bar)
+        if replays:
+            errors[BOTTOM] = _past_errors(settings, panel, replays, bar)
+    told = list(hierarchy.told)
+    if settings.model == "auto" or is_fitted_folder(settings.model):
+        told.append("Sums, and past errors, are forecast by 'boosted', or by 'profile' where the past is short.")
+    if settings.reconcile == "none":
+        found = None
+        upper_kept, gap = upper, max(_gap(hierarchy, upper, bottom))
+        told.append(f"The levels are forecast apart and do not add up: the largest gap is {gap:,.1f} units.")
+    else:
+        method: Method = settings.reconcile if not weighs or replays else "wls"
+        if method != settings.reconcile:
+            told.append("The past is too short to replay: sums count by the number of their series (wls), not by their errors.")
+        with clock("reconcile"):
+            found = reconcile(bottom, hierarchy, upper=upper, method=method, errors=errors or None,
+                              non_negative=not panel.net_of_returns, seed=settings.seed, progress=progress)
+        told += [sentence for sentence in found.told if sentence not in told]
+        upper_kept, gap = dict(found.upper), found.coherence
+    for sentence in told:
+        say(sentence)
+    if settings.run is None:
+        say("The forecasts of the levels are kept in a run folder alone: give --run FOLDER.")
+    if settings.overrides is not None:
+        say("The forecasts of the levels are from before the overrides.")
+    with ForecastBatches() as kept:
+        yield Coherent(batches if found is None else _in_batches(found, kept, settings.batch), upper_kept, settings.reconcile, gap,
+                       tuple(told))
+
+
+def _whole(batches: ForecastBatches, panel: SalesPanel) -> Forecast:
+    parts = list(batches.parts(panel.frequency))
+    return Forecast(panel.series.select(KEYS), panel.frequency, panel.cutoff, parts[0].levels,
+                    np.concatenate([one.quantiles for one in parts]), np.concatenate([one.mean for one in parts]))
+
+
+def _in_batches(found: Reconciled, kept: ForecastBatches, size: int) -> ForecastBatches:
+    for start in range(0, len(found.bottom), size):
+        kept.add(found.bottom.select(slice(start, start + size)))
+    return kept
+
+
+def _fitted(settings: ForecastSettings, panel: SalesPanel) -> Forecaster:
+    """The asked model, learned anew from a panel; in place of `auto` and of a fitted model, a single one that suits the panel."""
+    name, options = settings.model, settings.options
+    if name == "auto" or is_fitted_folder(name):
+        name = "profile" if too_short(panel, settings.horizon) else "boosted"
+        options = {k: v for k, v in options.items() if k in setting_names(name)}
+    model, _ = make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=options)
+    return model.fit(panel)
+
+
+def _past_errors(settings: ForecastSettings, panel: SalesPanel, replays: int, bar: Progress) -> np.ndarray:
+    """float (N, replays x H), units: actual - mean in the last windows, oldest first; nan where not known or not begun."""
+    start = panel.series["start"].to_numpy()
+    found = []
+    for window in windows(panel, horizon=settings.horizon, count=replays):
+        model = _fitted(settings, window.past)
+        errors = np.full((len(panel), settings.horizon), np.nan)
+        begun = np.flatnonzero(start <= window.past.cutoff)
+        size = settings.batch if model.traits.series_apart else len(window.past)
+        means = [model.predict(part, horizon=settings.horizon, levels=(0.5,)).mean for part in window.past.chunks(size)]
+        errors[begun] = window.truth() - np.concatenate(means)
+        found.append(errors)
+        bar.advance()
+    return np.concatenate(found, axis=1)
+
+
+def _replays(panel: SalesPanel, horizon: int) -> int:
+    """Windows that can be replayed with at least a horizon of past before them, at most two."""
+    length = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
+    return max(0, min(_REPLAYS, length // horizon - 1))
+
+
+def _gap(hierarchy: Hierarchy, upper: Mapping[str, Forecast], bottom: Forecast) -> Iterator[float]:
+    for level in hierarchy.levels:
+        yield float(np.abs(upper[level.name].mean - level.sums(bottom.mean)).max())
