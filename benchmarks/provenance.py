@@ -71,4 +71,6 @@ def commit() -> str:
 
 def command() -> str:
     """The command that ran, without this machine's paths."""
-    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    program = Path(sys.argv[0]).resolve()
+    name = program.relative_to(HERE).as_posix() if program.is_relative_to(HERE) else program.name
+    return shlex.join(["python", f"benchmarks/{name}", *sys.argv[1:]])

@@ -1,0 +1,72 @@
+"""Ours, run as every peer is: reads a window in the neutral format, forecasts with a registered model."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from exchange import LEVELS, QUANTILES, Window, read_window, write_forecast
+
+from shelfcast.models.registry import make_model, setting_names
+from shelfcast.names import DATE, ITEM, LOCATION, SALES
+from shelfcast.names import LEVELS as DEFAULT_LEVELS
+from shelfcast.panel import SalesPanel
+
+FREQUENCIES = {"MS": "M"}  # pandas alias to ours, where they differ
+
+
+def panel_of(window: Window) -> SalesPanel:
+    """The panel of a window: the past with the known covariates of the horizon, and what never changes of items and places."""
+    about = window.about
+    keys = {about.item: ITEM, about.location: LOCATION}
+    keys.pop("", None)
+    static = pl.from_pandas(window.static).rename(keys)
+    rows = pl.concat([pl.from_pandas(window.past), pl.from_pandas(window.future)], how="diagonal")
+    rows = rows.join(static.select("id", *keys.values()), on="id").rename({"y": SALES}).with_columns(pl.col(DATE).cast(pl.Date))
+    rest = [c for c in about.static if c not in keys]
+    tables: dict[str, pl.DataFrame] = {}
+    kinds: dict[str, list[str]] = {}
+    for field, key in (("items", ITEM), ("places", LOCATION)):
+        if key not in static.columns:
+            continue
+        kinds[field] = [c for c in rest if c not in sum(kinds.values(), []) and static.group_by(key).agg(pl.col(c).n_unique())[c].max() == 1]
+        if kinds[field]:
+            tables[field] = static.select(key, *kinds[field]).unique().sort(key)
+    panel = SalesPanel.from_frame(rows, freq=FREQUENCIES.get(about.freq, about.freq), known=about.known,
+                                  cutoff=window.past.date.max().date(), **tables)
+    return _with_static(panel, sum(kinds.values(), []))
+
+
+def _with_static(panel: SalesPanel, names: list[str]) -> SalesPanel:
+    from dataclasses import replace
+    return replace(panel, covariates={**panel.covariates, **dict.fromkeys(names, "static")})
+
+
+def forecast(window: Window, model_name: str) -> pd.DataFrame:
+    """Fit a registered model on the window and give its deciles."""
+    about, panel = window.about, panel_of(window)
+    wanted = {"seed": about.seed, "horizon": about.horizon, "threads": about.threads}
+    model = make_model(model_name, {k: v for k, v in wanted.items() if k in setting_names(model_name)}).fit(panel)
+    made = model.predict(panel, horizon=about.horizon, levels=sorted({*DEFAULT_LEVELS, *LEVELS})).to_frame()
+    keys = {ITEM: about.item, LOCATION: about.location}
+    names = pl.from_pandas(window.static).select("id", *(pl.col(v).alias(k) for k, v in keys.items() if v))
+    out = made.join(names, on=[k for k, v in keys.items() if v]).with_columns(pl.col(DATE).cast(pl.Datetime("us")))
+    return out.select("id", DATE, *QUANTILES).to_pandas()
+
+
+def main() -> None:
+    """The command line of every peer, with any registered model."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("window", type=Path)
+    parser.add_argument("forecast", type=Path)
+    parser.add_argument("--model", required=True)
+    arguments = parser.parse_args()
+    window = read_window(arguments.window)
+    write_forecast(arguments.forecast, window, forecast(window, arguments.model))
+
+
+if __name__ == "__main__":
+    main()
