@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfcast.data.split import cut, windows
+from shelfcast.data.split import cut, window_cutoffs, windows
 from shelfcast.errors import DataError, SettingsError
 from shelfcast.panel import CovariateTable, SalesPanel
 
@@ -70,6 +70,24 @@ def test_windows_follow_each_other_up_to_the_end_of_history():
     assert [w.past.cutoff for w in found] == [panel.cutoff - 6, panel.cutoff - 3]
     np.testing.assert_array_equal(found[0].truth(), [[6, 7, 8], [16, 17, 18]])
     np.testing.assert_array_equal(found[1].truth(), [[9, 10, 11], [np.nan, 20, 21], [29, 30, 31]])
+
+
+@pytest.mark.parametrize("own_ends", [False, True])
+@pytest.mark.parametrize("step", [None, 1, 3])
+def test_cutoffs_are_known_before_anything_is_cut(step, own_ends):
+    found = [w.past.cutoff for w in windows(chain(), horizon=2, count=3, step=step, own_ends=own_ends)]
+    assert found == window_cutoffs(chain(), horizon=2, count=3, step=step, own_ends=own_ends)
+    assert np.diff(found).tolist() == [step or 2] * 2
+
+
+def test_windows_that_overlap_have_the_truth_of_their_own_periods():
+    one, two = windows(chain(), horizon=3, count=2, step=1)
+    np.testing.assert_array_equal(one.truth()[0, 1:], two.truth()[0, :2])
+
+
+def test_windows_lie_at_least_one_period_apart():
+    with pytest.raises(SettingsError, match="at least 1 period apart; the step is 0"):
+        next(windows(chain(), horizon=3, step=0))
 
 
 def test_a_period_without_a_row_is_in_truth_what_the_panel_says_it_is():

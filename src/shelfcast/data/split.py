@@ -124,6 +124,36 @@ def windows(panel: SalesPanel, *, horizon: int, count: int = 1, step: int | None
     SettingsError
         If the oldest window would begin before all history.
     """
+    placed = _placed(panel, horizon, count, step, own_ends)
+    begun = panel.series["start"].to_numpy()
+    for back in placed.backs:
+        kept = np.flatnonzero(begun <= placed.ends - back)
+        if own_ends:
+            cutoffs = placed.ends[kept] - back
+            past = cut(_up_to(panel.select(kept), cutoffs), int(cutoffs.max()))
+            yield Window(_with_gaps_given(past, horizon), horizon, panel, kept, cutoffs)
+        else:
+            yield Window(_with_gaps_given(cut(panel, panel.cutoff - back), horizon), horizon, panel, kept)
+
+
+def window_cutoffs(panel: SalesPanel, *, horizon: int, count: int = 1, step: int | None = None,
+                   own_ends: bool = False) -> list[int]:
+    """The cutoff of the panel of each of the same windows, oldest first, as period numbers; nothing is cut yet."""
+    placed = _placed(panel, horizon, count, step, own_ends)
+    begun = panel.series["start"].to_numpy()
+    return [int((placed.ends - back)[begun <= placed.ends - back].max()) if own_ends else panel.cutoff - back
+            for back in placed.backs]
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Where windows lie: `ends` (N,) of the series, and how many periods before them each window's cutoff is."""
+
+    ends: np.ndarray
+    backs: range
+
+
+def _placed(panel: SalesPanel, horizon: int, count: int, step: int | None, own_ends: bool) -> _Placed:
     step = horizon if step is None else step
     if horizon < 1 or count < 1:
         raise SettingsError(f"Windows need a horizon and a count of at least 1; got {shorten(horizon)} and {shorten(count)}.")
@@ -136,14 +166,7 @@ def windows(panel: SalesPanel, *, horizon: int, count: int = 1, step: int | None
         length = int((ends - begun).max()) + 1
         raise SettingsError(f"{count} windows of {horizon} {panel.frequency.noun}s need more than {reach} periods "
                             f"of history; there are {length}.")
-    for back in range(reach, horizon - 1, -step):
-        kept = np.flatnonzero(begun <= ends - back)
-        if own_ends:
-            cutoffs = ends[kept] - back
-            past = cut(_up_to(panel.select(kept), cutoffs), int(cutoffs.max()))
-            yield Window(_with_gaps_given(past, horizon), horizon, panel, kept, cutoffs)
-        else:
-            yield Window(_with_gaps_given(cut(panel, panel.cutoff - back), horizon), horizon, panel, kept)
+    return _Placed(ends, range(reach, horizon - 1, -step))
 
 
 def _own_ends(panel: SalesPanel) -> np.ndarray:

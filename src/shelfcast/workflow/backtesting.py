@@ -23,7 +23,7 @@ from typing import Any, Final
 import polars as pl
 
 import shelfcast
-from shelfcast.data.split import windows
+from shelfcast.data.split import window_cutoffs
 from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten
 from shelfcast.evaluate.backtest import levels_told
 from shelfcast.evaluate.scores import measure_names
@@ -178,8 +178,8 @@ def _pieces_folder(run: Path) -> Path:
 
 def _cutoffs(plan: Plan, panel: SalesPanel) -> list[str]:
     """Names of the windows' cutoffs, oldest first."""
-    made = windows(panel, horizon=plan.horizon, count=plan.windows, step=plan.step, own_ends=plan.own_ends)
-    return [cutoff_name(window.past.cutoff, panel.frequency) for window in made]
+    found = window_cutoffs(panel, horizon=plan.horizon, count=plan.windows, step=plan.step, own_ends=plan.own_ends)
+    return [cutoff_name(cutoff, panel.frequency) for cutoff in found]
 
 
 def _run(plan: Plan, panel: SalesPanel, cutoffs: list[str], jobs: int, say: Say, progress: Progress) -> int:
@@ -189,8 +189,9 @@ def _run(plan: Plan, panel: SalesPanel, cutoffs: list[str], jobs: int, say: Say,
     kept = total - sum(len(task.windows) for task in tasks)
     if kept:
         say(f"{kept} of {total} pieces were finished before and are kept.")
-    for make in the_windows(plan, panel):
-        write_actuals(plan, make())
+    for cutoff, make in zip(cutoffs, the_windows(plan, panel), strict=True):
+        if not plan.actuals(cutoff).exists():
+            write_actuals(plan, make())
     if not tasks:
         return kept
     with stage(progress, "replaying the past", total) as bar:

@@ -123,8 +123,6 @@ def write_actuals(plan: Plan, window: Window) -> None:
     """What came in a window, for the series that are scored; closed and unknown periods are null."""
     name = cutoff_name(window.past.cutoff, window.past.frequency)
     target = plan.actuals(name)
-    if target.exists():
-        return
     scored = scored_part(window, max_series=plan.max_series, seed=plan.seed)
     steps = np.arange(1, plan.horizon + 1)
     parts = []
