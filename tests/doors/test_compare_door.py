@@ -168,6 +168,39 @@ def test_other_data_another_truth_and_no_common_series_are_refused_with_the_firs
         compare(one, other)
 
 
+def test_series_that_end_at_dates_of_their_own_meet_by_how_far_back_a_window_lies(tmp_path):
+    """As `backtest --own-ends` leaves it: many cutoffs in a window, forecasts in a folder of each window, a file for each."""
+    run = write_run(tmp_path / "run", {"good": 0.1, "bad": 0.5})
+    whole = workflow.compare(CompareSettings(runs=(run,), replicates=400)).summary
+    losses = pl.read_parquet(run / "losses.parquet")
+    early = pl.col("item") == "item 0"
+    losses.with_columns(pl.when(early).then(pl.col("cutoff").dt.offset_by("-2d")).otherwise("cutoff").alias("cutoff")).write_parquet(
+        run / "losses.parquet")
+    for file in [*(run / "forecasts").glob("*/*.parquet"), *(run / "actuals").iterdir()]:
+        table = pl.read_parquet(file)
+        apart = table.filter(early).with_columns(pl.col("date").dt.offset_by("-2d")), table.filter(~early)
+        if file.parent.name == "actuals":
+            pl.concat(apart).write_parquet(file)
+            continue
+        file.unlink()
+        (file.parent / file.stem).mkdir()
+        for part, days in zip(apart, (2, 0), strict=True):
+            part.write_parquet(file.parent / file.stem / f"{np.datetime64(file.stem) - days}.parquet")
+    found = compare(run)
+    assert found["windows"] == [f"own ends, {k} back" for k in (3, 2, 1, 0)]
+    assert found["verdict"] == whole["verdict"]
+    assert [g["a"] for g in found["groups"] if g["kind"] == "step"] == pytest.approx(
+        [g["a"] for g in whole["groups"] if g["kind"] == "step"])
+
+
+def test_weights_that_came_trained_are_told(tmp_path):
+    run = write_run(tmp_path / "run", {"good": 0.1, "bad": 0.5})
+    about = json.loads((run / "manifest.json").read_text())
+    about["models"][0]["trained_on"] = ["m5"]
+    (run / "manifest.json").write_text(json.dumps(about))
+    assert any(said.startswith("good came trained on m5") for said in compare(run)["told"])
+
+
 def test_nonsense_and_half_written_folders_are_refused(runs, tmp_path):
     with pytest.raises(SourceError, match="There is no folder"):
         compare(tmp_path / "none")

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.errors import DataError, SettingsError, shorten
-from shelfcast.evaluate.compared_groups import FEW_UNITS, by_class, by_key, by_window, group_rows
+from shelfcast.evaluate.compared_groups import FEW_UNITS, MOST_GROUPS, by_class, by_key, by_window, group_rows
 from shelfcast.evaluate.contest import MEASURES, Contest, Measure
 from shelfcast.evaluate.pairs import Pair, adjusted, all_pairs, pair_of
 from shelfcast.evaluate.resampling import (
@@ -151,16 +151,25 @@ def _ranking(models: Sequence[str], measure: Measure, found: Replicates, order: 
                        strict=True))
     rows = []
     for rank, i in enumerate(order, start=1):
-        score = interval_of(found, lambda scores, i=i: scores[..., i], settings)  # type: ignore[misc]
+        score = _score(found, i, measure, settings)
         one = against.get(i)
         skill = None if one is None else one.skill
         low, high = np.quantile(ranks[:, i], [tail, 1 - tail], method="nearest")
-        rows.append({"model": models[i], "score": score.value, "low": score.low, "high": score.high, "rank": rank,
+        rows.append({"model": models[i], "score": float(found.estimate[i]), "low": score[0], "high": score[1], "rank": rank,
                      "rank_low": int(low), "rank_high": int(high), "first": float((ranks[:, i] == 1).mean()),
                      "skill": None if skill is None else skill.value, "skill_low": None if skill is None else skill.low,
                      "skill_high": None if skill is None else skill.high,
                      "p": one.adjusted if one is not None and np.isfinite(one.adjusted) else None})
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("skill", "skill_low", "skill_high", "p"), pl.Float64))
+
+
+def _score(found: Replicates, at: int, measure: Measure, settings: Resampling) -> tuple[float, float]:
+    """The interval of one model's score; of scores that cannot be negative on the scale of their logarithm, as skill is."""
+    if not measure.has_skill:
+        plain = interval_of(found, lambda scores: scores[..., at], settings)
+        return plain.low, plain.high
+    logs = interval_of(found, lambda scores: np.log(scores[..., at]), settings)
+    return float(np.exp(logs.low)), float(np.exp(logs.high))
 
 
 def _measures(contest: Contest, pair: tuple[int, int], measures: Sequence[Measure], found: Sequence[Replicates],
@@ -206,6 +215,11 @@ def _told(contest: Contest, found: Replicates, by: str, settings: Resampling) ->
         told.append(f"{_windows_said(contest).capitalize()} cannot be drawn with replacement, so the intervals hold for "
                     f"{'this window' if len(contest.windows) == 1 else 'these windows'} only: another month may decide otherwise. "
                     f"Backtest on at least {LEAST_WINDOWS * settings.block} windows for a claim about time.")
+    told.append("Among the groups of a table, better and worse are said after Holm's correction for how many they are; the "
+                "intervals are each group's own.")
+    if settings.replicates + 1 < 2 * MOST_GROUPS / (1 - settings.confidence):
+        told.append(f"With {settings.replicates:,} replicates no claim on one of many groups can be made; use "
+                    f"{2 * MOST_GROUPS / (1 - settings.confidence):,.0f} or more.")
     if found.units < FEW_UNITS:
         told.append(f"With {found.units} {by} to draw, the intervals say little; compare --by series, or on more of them.")
     return told

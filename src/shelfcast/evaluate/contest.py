@@ -119,9 +119,15 @@ def named_windows(losses: pl.DataFrame) -> pl.DataFrame:
     That is the cutoff; where series end at dates of their own, a window has many, and is named by how far it lies back.
     """
     if losses.group_by("window").agg(pl.col("cutoff").n_unique())["cutoff"].max() == 1:
-        return losses.with_columns(pl.col("cutoff").cast(pl.String).alias("when"))
+        return losses.with_columns(cutoff_text(losses).alias("when"))
     back = (pl.col("window").max() - pl.col("window")).cast(pl.String)
     return losses.with_columns(pl.format("own ends, {} back", back).alias("when"))
+
+
+def cutoff_text(losses: pl.DataFrame) -> pl.Expr:
+    """The cutoffs as runs name their files: 2024-05-12, with the hour for hours: 2024-05-12T07."""
+    hours = isinstance(losses.schema["cutoff"], pl.Datetime)
+    return pl.col("cutoff").dt.strftime("%Y-%m-%dT%H") if hours else pl.col("cutoff").cast(pl.String)
 
 
 def contest_of(losses: pl.DataFrame, models: Sequence[str]) -> Contest:

@@ -1,6 +1,8 @@
 """What finished backtests measured, read back: run folders with losses, scores, forecasts and what came.
 
     manifest.json   losses.parquet   scores.csv   forecasts/MODEL/CUTOFF.parquet   actuals/CUTOFF.parquet
+
+Where series end at dates of their own, the forecasts of a window are a folder with a file for each of those dates.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,16 +50,18 @@ class MeasuredRun:
         return table if {"window", "model", "kind", "group", "series", "metric", "value"} <= set(table.columns) else None
 
     def cells(self, model: str) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
-        """(cutoff, forecast, actual) of each cutoff, as tables; none where the run kept no forecasts.
+        """(cutoff as its file is called, forecast, actual), as tables; none where the run kept no forecasts.
 
         Raises
         ------
         SourceError
             If one is damaged.
         """
-        for path in sorted((self.folder / FORECASTS / model).glob("*.parquet")):
+        home = self.folder / FORECASTS / model
+        for path in sorted((*home.glob("*.parquet"), *home.glob("*/*.parquet"))):
+            window = path.stem if path.parent == home else path.parent.name
             try:
-                yield path.stem, pl.read_parquet(path), pl.read_parquet(self.folder / ACTUALS / path.name)
+                yield path.stem, pl.read_parquet(path), pl.read_parquet(self.folder / ACTUALS / f"{window}.parquet")
             except (OSError, pl.exceptions.PolarsError) as error:
                 raise SourceError(f"A forecast of {shorten_path(self.folder)!r} or what came cannot be read: {shorten(error, 160)} "
                                   f"Run the backtest again.") from error

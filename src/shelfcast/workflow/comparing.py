@@ -11,7 +11,7 @@ from shelfcast.errors import SettingsError, shorten
 from shelfcast.evaluate.compare import Comparison
 from shelfcast.evaluate.compare import compare as compare_models
 from shelfcast.evaluate.compared_groups import GROUP_SCHEMA, level_table, step_table
-from shelfcast.evaluate.contest import Contest, Measure, contest_of, measure_named
+from shelfcast.evaluate.contest import Contest, Measure, contest_of, cutoff_text, measure_named
 from shelfcast.evaluate.pairs import Pair, verdict
 from shelfcast.evaluate.reliability import (
     coverage_counts,
@@ -82,6 +82,7 @@ def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress 
     levels = _levels(found, contest, measure, labels)
     if levels.height:
         told = (*told, "By levels of the hierarchy, age and promotion only scores are kept: there windows alone are drawn.")
+    told = (*told, *_seen_before(models, labels))
     found = replace(found, groups=pl.concat([found.groups, steps, levels]), told=told)
     files: dict[str, Path] = {}
     if settings.report is not None:
@@ -95,6 +96,18 @@ def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress 
 def _naive(models: Sequence[str]) -> str | None:
     """What skill is measured against when nobody says: naive among several models."""
     return BASELINE if len(models) > 2 and BASELINE in models else None
+
+
+def _seen_before(models: Sequence[str], labels: Mapping[str, tuple[MeasuredRun, str]]) -> list[str]:
+    """Models whose weights came trained: their scores on data that they have seen say little."""
+    told = []
+    for label in models:
+        run, name = labels[label]
+        given = sorted({str(seen) for one in run.manifest.get("models", []) if one.get("model") == name
+                        for seen in one.get("trained_on", [])})
+        if given:
+            told.append(f"{label} came trained on {', '.join(given)}; where these sales are among them, its score says little.")
+    return told
 
 
 def _cells(found: Comparison, contest: Contest, measure: Measure, labels: Mapping[str, tuple[MeasuredRun, str]],
@@ -140,10 +153,10 @@ def _model_cells(run: MeasuredRun, model: str, contest: Contest, horizon: int) -
     """Losses by stretch with the window, and counts of coverage, of the series and windows that are compared."""
     kept = run.losses.filter(pl.col("model") == model, pl.col("when").is_in(list(contest.windows)), pl.col("cells") > 0)
     kept = kept.join(contest.series.select("item", "location"), on=["item", "location"], how="semi")
-    kept = kept.select("item", "location", "when", pl.col("cutoff").cast(pl.String))
+    kept = kept.select("item", "location", "when", cutoff_text(kept))
     tables, counts = [], []
     for cutoff, forecast, actual in run.cells(model):
-        here = kept.filter(pl.col("cutoff").str.starts_with(cutoff[:10]))
+        here = kept.filter(pl.col("cutoff") == cutoff).drop("cutoff")
         cells = known_cells(forecast, actual).join(here, on=["item", "location"])
         if cells.height:
             tables.append(losses_by_stretch(cells, horizon).join(here, on=["item", "location"]))
