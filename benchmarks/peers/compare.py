@@ -22,21 +22,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 from exchange import QUANTILES, Window, read_about, read_forecast, read_window, write_about, write_window
 from measured import measured
 from windows import SEALED, SETS, cut_window, public_tasks
 
 from provenance import append_row
 
+HERE = Path(__file__).resolve().parent
 PEERS = ("statsforecast", "mlforecast", "darts", "neuralforecast", "autogluon")
 OURS = "ours"
 
 
 @dataclass(frozen=True)
 class Result:
-    """A forecast that was made, and what it cost: seconds of wall and of processor time, peak memory (MB) of the largest process."""
+    """A forecast that was made, and its cost: seconds of wall and of processor time, peak memory (MB) of the largest process."""
 
     forecast: Path
     seconds: float
@@ -99,7 +99,8 @@ def run_model(folder: Path, window: Window, peer: str, model: str, *, again: boo
         print(f"{peer} {model}: {why} after {ran.seconds:.0f} s\n{ran.tail()}", file=sys.stderr)
         return None
     result = Result(out, ran.seconds, ran.cpu, ran.megabytes)
-    label.write_text(json.dumps({"seconds": result.seconds, "cpu": result.cpu, "megabytes": result.megabytes}) + "\n", encoding="utf-8")
+    cost = {"seconds": result.seconds, "cpu": result.cpu, "megabytes": result.megabytes}
+    label.write_text(json.dumps(cost) + "\n", encoding="utf-8")
     return result
 
 
@@ -152,7 +153,8 @@ def table_of(folder: Path, truth: pd.DataFrame, chosen: list[tuple[str, list[str
             if result is None:
                 continue
             found = scores(window, truth, read_forecast(result.forecast))
-            yield {"task": window.about.task, "window": window.about.window, "peer": peer, "model": model, "series": found["series"],
+            yield {"task": window.about.task, "window": window.about.window, "peer": peer, "model": model,
+                   "series": found["series"],
                    **{n: round(float(found[n]), 4) for n in ("SQL", "WQL", "WAPE", "MASE", "inside80")},
                    "seconds": round(result.seconds, 1), "cpu": round(result.cpu, 1), "megabytes": round(result.megabytes)}
 
@@ -187,9 +189,9 @@ def main() -> None:
         name = f"{task}-window{arguments.window}{f'-{arguments.series}' if arguments.series else ''}"
         folder, truth = written(name, task, arguments)
         for row in table_of(folder, truth, chosen, again=arguments.again):
-            print(f"{row['task']:12s} {row['window']:2d} {row['peer']:14s} {row['model']:16s} {row['series']:6d} {row['SQL']:7.4f} "
-                  f"{row['WQL']:7.4f} {row['WAPE']:7.4f} {row['MASE']:7.4f} {row['inside80']:6.3f} {row['seconds']:8.1f} {row['cpu']:8.1f} "
-                  f"{row['megabytes']:6.0f}", flush=True)
+            print(f"{row['task']:12s} {row['window']:2d} {row['peer']:14s} {row['model']:16s} {row['series']:6d} "
+                  f"{row['SQL']:7.4f} {row['WQL']:7.4f} {row['WAPE']:7.4f} {row['MASE']:7.4f} {row['inside80']:6.3f} "
+                  f"{row['seconds']:8.1f} {row['cpu']:8.1f} {row['megabytes']:6.0f}", flush=True)
             if arguments.append:
                 append_row("peers", row)
 

@@ -71,7 +71,8 @@ def read_about(folder: Path) -> About:
     about = json.loads((folder / "window.json").read_text(encoding="utf-8"))
     unknown = set(about) - {f.name for f in fields(About)}
     if unknown:
-        raise ValueError(f"{folder / 'window.json'} holds {sorted(unknown)}, which this version does not know. Write the window again.")
+        raise ValueError(f"{folder / 'window.json'} holds {sorted(unknown)}, which this version does not know. "
+                         f"Write the window again.")
     return About(**about)
 
 
@@ -119,12 +120,13 @@ def ready(window: Window, *, texts: str = "codes", history: int | None = None) -
         groups = both.sort_values(["id", "date"]).groupby("id", sort=False)[numbers]
         both[numbers] = groups.ffill().combine_first(groups.bfill()).fillna(0.0).astype(float)
     both, known = _texts(both, known, [c for c in known if c not in numbers], texts)
-    fixed, static = _texts(window.static.copy(), static, [c for c in static if not pd.api.types.is_numeric_dtype(window.static[c])], texts)
-    rest = [c for c in static if c in window.static.columns and pd.api.types.is_numeric_dtype(window.static[c])]
+    rest = [c for c in static if pd.api.types.is_numeric_dtype(window.static[c])]
+    fixed, static = _texts(window.static.copy(), static, [c for c in static if c not in rest], texts)
     fixed[rest] = fixed[rest].astype(float).fillna(fixed[rest].astype(float).median()).fillna(0.0)
     cut = len(past)
     about = About(**{**asdict(about), "known": known, "static": static})
-    return Window(about, both.iloc[:cut][["id", "date", "y", *known]], both.iloc[cut:][["id", "date", *known]].reset_index(drop=True), fixed)
+    ahead = both.iloc[cut:][["id", "date", *known]].reset_index(drop=True)
+    return Window(about, both.iloc[:cut][["id", "date", "y", *known]], ahead, fixed)
 
 
 def padded(window: Window, length: int) -> Window:
@@ -141,7 +143,8 @@ def padded(window: Window, length: int) -> Window:
     missing = (length - short["size"]).to_numpy()
     before = first.loc[np.repeat(short.index.to_numpy(), missing)].reset_index()
     step = pd.tseries.frequencies.to_offset(window.about.freq)
-    before["date"] = [d for start, n in zip(short["min"], missing, strict=True) for d in pd.date_range(end=start - step, periods=n, freq=step)]
+    runs = [pd.date_range(end=start - step, periods=n, freq=step) for start, n in zip(short["min"], missing, strict=True)]
+    before["date"] = np.concatenate([run.to_numpy() for run in runs])
     before["y"] = 0.0
     whole = pd.concat([before[past.columns], past], ignore_index=True).sort_values(["id", "date"], kind="stable", ignore_index=True)
     return Window(window.about, whole, window.future, window.static)

@@ -96,14 +96,14 @@ def _every_period(frame: pd.DataFrame, freq: str, static: list[str]) -> pd.DataF
     last = frame.date.max()
     first = frame.groupby("id").date.agg(["min", "max"])
     first = first[first["max"] == last]["min"]
-    grid = pd.DataFrame({"date": pd.date_range(frame.date.min(), last, freq=freq)}).merge(first.rename("first").reset_index(), how="cross")
+    dates = pd.DataFrame({"date": pd.date_range(frame.date.min(), last, freq=freq)})
+    grid = dates.merge(first.rename("first").reset_index(), how="cross")
     grid = grid[grid.date >= grid["first"]].drop(columns="first")
     whole = grid.merge(frame.drop(columns=static), on=["id", "date"], how="left")
     return whole.merge(frame[["id", *static]].drop_duplicates("id"), on="id")
 
 
-def cut_window(name: str, k: int, *, threads: int = 2, seed: int = 0, limit: float = 600.0,
-               series: int | None = None) -> tuple[Window, pd.DataFrame]:
+def cut_window(name: str, k: int, *, series: int | None = None) -> tuple[Window, pd.DataFrame]:
     """Window k of a task (0 is the last), and its truth (id, date, y), for the judge alone.
 
     Parameters
@@ -122,7 +122,7 @@ def cut_window(name: str, k: int, *, threads: int = 2, seed: int = 0, limit: flo
     ahead = frame[long_enough & (from_end < made.horizon * (k + 1)) & (from_end >= made.horizon * k)]
     static = frame[["id", *made.static]].drop_duplicates("id")
     static = static[static.id.isin(ahead.id.unique())]
-    about = About(name, k, made.horizon, made.season, made.freq, made.known, made.static, made.item, made.location, threads, seed, limit)
+    about = About(name, k, made.horizon, made.season, made.freq, made.known, made.static, made.item, made.location)
     window = Window(about, past[["id", "date", "y", *made.known]].reset_index(drop=True),
                     ahead[["id", "date", *made.known]].reset_index(drop=True), static.reset_index(drop=True))
     return window, ahead[["id", "date", "y"]].reset_index(drop=True)

@@ -30,7 +30,8 @@ def forecast(window: Window, preset: str) -> pd.DataFrame:
     folder = tempfile.mkdtemp()
     try:
         predictor = TimeSeriesPredictor(
-            target="target", prediction_length=about.horizon, freq=about.freq, eval_metric="SQL", eval_metric_seasonal_period=about.season,
+            target="target", prediction_length=about.horizon, freq=about.freq, eval_metric="SQL",
+            eval_metric_seasonal_period=about.season,
             quantile_levels=list(LEVELS), known_covariates_names=about.known or None, path=folder, verbosity=2)
         predictor.fit(frame, presets=preset, time_limit=0.6 * about.limit, excluded_model_types=PRETRAINED, random_seed=about.seed,
                       enable_ensemble=True)

@@ -31,7 +31,8 @@ def lightgbm(window: Window) -> pd.DataFrame:
     static = tidy.static.rename(columns={c: f"static_{c}" for c in about.static})
     names = [f"static_{c}" for c in about.static]
     past = tidy.past.merge(static, on="id")
-    made = TimeSeries.from_group_dataframe(past, group_cols="id", time_col="date", value_cols="y", static_cols=names, freq=about.freq)
+    made = TimeSeries.from_group_dataframe(past, group_cols="id", time_col="date", value_cols="y", static_cols=names,
+                                           freq=about.freq)
     ids = [str(one.static_covariates["id"].iloc[0]) for one in made]
     targets = [one.with_static_covariates(one.static_covariates.drop(columns="id") if names else None) for one in made]
     covariates = None

@@ -28,14 +28,16 @@ CONFORMAL_WINDOWS = 5
 
 
 def _regressor(about: About, **objective: object) -> lgb.LGBMRegressor:
-    return lgb.LGBMRegressor(n_estimators=200, learning_rate=0.08, num_leaves=63, min_child_samples=50, subsample=0.8, subsample_freq=1,
-                             colsample_bytree=0.8, n_jobs=about.threads, random_state=about.seed, verbosity=-1, **objective)
+    return lgb.LGBMRegressor(n_estimators=200, learning_rate=0.08, num_leaves=63, min_child_samples=50, subsample=0.8,
+                             subsample_freq=1, colsample_bytree=0.8, n_jobs=about.threads, random_state=about.seed, verbosity=-1,
+                             **objective)
 
 
 def _engine(models: dict[str, lgb.LGBMRegressor], about: About, lags: list[int], first: int, length: int) -> MLForecast:
     short, long = SPANS[about.freq[0]]
     lags = [lag for lag in lags if lag < length]
-    transforms = {first: [RollingMean(short, min_samples=1), RollingMean(long, min_samples=1), RollingStd(long, min_samples=2), ExpandingMean()]}
+    transforms = {first: [RollingMean(short, min_samples=1), RollingMean(long, min_samples=1), RollingStd(long, min_samples=2),
+                          ExpandingMean()]}
     return MLForecast(models=models, freq=about.freq, lags=lags, lag_transforms=transforms, date_features=DATES[about.freq[0]],
                       target_transforms=[LocalStandardScaler()], num_threads=about.threads)
 

@@ -58,9 +58,11 @@ def forecast(window: Window, kind: str) -> pd.DataFrame:
     torch.set_num_threads(about.threads)
     past, future, static, known, fixed = _numbers(window)
     look = min(INPUT[about.freq[0]], int(past.groupby("unique_id").size().median()) // 2)
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "enable_checkpointing": False,
+             "accelerator": "cpu"}
     shared = {"h": about.horizon, "input_size": look, "loss": MQLoss(quantiles=list(LEVELS)), "futr_exog_list": known or None,
-              "stat_exog_list": fixed or None, "scaler_type": "standard", "start_padding_enabled": True, "random_seed": about.seed, **quiet}
+              "stat_exog_list": fixed or None, "scaler_type": "standard", "start_padding_enabled": True,
+              "random_seed": about.seed, **quiet}
     if kind == "nhits":
         model = NHITS(max_steps=800, learning_rate=1e-3, batch_size=64, windows_batch_size=512, inference_windows_batch_size=1024,
                       mlp_units=3 * [[256, 256]], **shared)

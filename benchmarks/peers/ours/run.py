@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -28,20 +29,15 @@ def panel_of(window: Window) -> SalesPanel:
     rows = rows.join(static.select("id", *keys.values()), on="id").rename({"y": SALES}).with_columns(pl.col(DATE).cast(pl.Date))
     rest = [c for c in about.static if c not in keys]
     tables: dict[str, pl.DataFrame] = {}
-    kinds: dict[str, list[str]] = {}
     for field, key in (("items", ITEM), ("places", LOCATION)):
-        if key not in static.columns:
-            continue
-        kinds[field] = [c for c in rest if c not in sum(kinds.values(), []) and static.group_by(key).agg(pl.col(c).n_unique())[c].max() == 1]
-        if kinds[field]:
-            tables[field] = static.select(key, *kinds[field]).unique().sort(key)
+        if key in static.columns and rest:
+            values = static.group_by(key).agg(pl.col(c).n_unique() for c in rest)
+            own = [c for c in rest if values[c].max() == 1]
+            tables[field] = static.select(key, *own).unique().sort(key)
+            rest = [c for c in rest if c not in own]
     panel = SalesPanel.from_frame(rows, freq=FREQUENCIES.get(about.freq, about.freq), known=about.known,
                                   cutoff=window.past.date.max().date(), **tables)
-    return _with_static(panel, sum(kinds.values(), []))
-
-
-def _with_static(panel: SalesPanel, names: list[str]) -> SalesPanel:
-    from dataclasses import replace
+    names = [c for table in tables.values() for c in table.columns[1:]]
     return replace(panel, covariates={**panel.covariates, **dict.fromkeys(names, "static")})
 
 

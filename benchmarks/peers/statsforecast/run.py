@@ -19,10 +19,12 @@ HISTORY = {"D": 365, "W": 260, "M": 120}  # periods: a year of days; more costs 
 def forecast(window: Window, kind: type) -> pd.DataFrame:
     """Fit one model a series on two cores and read the deciles off its central intervals."""
     about = window.about
-    past = ready(window, history=HISTORY[about.freq[0]]).past.rename(columns={"id": "unique_id", "date": "ds"})[["unique_id", "ds", "y"]]
+    past = ready(window, history=HISTORY[about.freq[0]]).past[["id", "date", "y"]]
+    past.columns = ["unique_id", "ds", "y"]
     model = kind(season_length=about.season)
     widths = [20, 40, 60, 80]  # percent
-    engine = StatsForecast(models=[model], freq=about.freq, n_jobs=about.threads, fallback_model=SeasonalNaive(season_length=about.season))
+    engine = StatsForecast(models=[model], freq=about.freq, n_jobs=about.threads,
+                           fallback_model=SeasonalNaive(season_length=about.season))
     made = engine.forecast(df=past, h=about.horizon, level=widths)
     name = repr(model)
     columns = {0.5: name} | {0.5 - w / 200: f"{name}-lo-{w}" for w in widths} | {0.5 + w / 200: f"{name}-hi-{w}" for w in widths}
