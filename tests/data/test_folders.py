@@ -43,6 +43,14 @@ def test_files_that_lie_one_folder_deeper_are_found(tmp_path):
     assert read_sales(tmp_path).dialect == "walmart"
 
 
+def test_parts_of_one_table_are_no_official_folder(tmp_path):
+    text = "Invoice,StockCode,Quantity,InvoiceDate,Price\n1,a,2,2024-03-01 10:00:00,2.5\n"
+    for name in ("data.csv", "data_march.csv"):
+        (tmp_path / name).write_text(text)
+    lines = read_sales(tmp_path)
+    assert lines.files == 2 and lines.frame.collect().height == 2
+
+
 def test_a_packing_that_is_not_known_here_is_named(tmp_path):
     (tmp_path / "train.csv.7z").write_bytes(b"7z\xbc\xaf\x27\x1c")
     for name in ("holidays_events.csv", "oil.csv"):

@@ -149,18 +149,18 @@ def _files(path: Path) -> list[Path]:
 
 
 def _match(bundle: Bundle, look: _Look) -> dict[str, list[Path]] | None:
-    """{official name: files} if the sales file is there and has the columns of this data set."""
+    """{official name: files} if the sales file is there and has the columns of this data set.
+
+    People rename the sales file, so that its columns tell it where another file's name tells the data set. Several such files are
+    parts of one table, which is no official folder: none of them must be passed over.
+    """
     found = _by_name(bundle, look.files)
-    sales = bundle.file(bundle.sales)
-    if sales.name not in found and found:  # people rename the sales file; its columns tell it
-        taken = {f for files in found.values() for f in files}
-        for file in look.files:
-            if file not in taken and (table := look.table([file])) is not None and _dialect(bundle, table) is not None:
-                return {**found, sales.name: [file]}
-    if sales.name not in found:
-        return None
-    table = look.table(found[sales.name])
-    if table is None or _dialect(bundle, table, raw=True) is None:
+    unknown = [f for f in look.files if all(one.rank(f.name) is None for one in bundle.files)]
+    alike = [f for f in unknown if (table := look.table([f])) is not None and _dialect(bundle, table) is not None]
+    if bundle.sales not in found:
+        return {**found, bundle.sales: alike} if found and len(alike) == 1 else None
+    table = look.table(found[bundle.sales])
+    if alike or table is None or _dialect(bundle, table, raw=True) is None:
         return None
     return found
 
@@ -196,7 +196,8 @@ def _refuse_halves(path: Path, files: Sequence[Path], look: _Look) -> None:
             raise SourceError(f"{_this(path, bundle)}; {held[0].name} is packed in a way that cannot be unpacked here. "
                               f"Unpack it into the same folder.")
         if len(there) + len(found) > 2 or len(there) > 1:
-            raise DataError(f"{_this(path, bundle)} by {', '.join(there[:4])}, but {sales.name} ({sales.holds}) is missing. "
+            raise DataError(f"The folder {shorten(path.name or str(path), 40)} looks like {bundle.title}, for it has "
+                            f"{', '.join(there[:4])}, but {sales.name} ({sales.holds}) is missing. "
                             f"{_where(bundle, [sales])}")
 
 
