@@ -113,6 +113,7 @@ class ForecastSettings(SalesSettings):
             raise SettingsError(f"The seed is {shorten(self.seed)}; it must be a whole number from 0 to {2**31 - 1:,}.")
         if self.batch < 1:
             raise SettingsError(f"The batch is {self.batch}; it must be at least 1 series.")
+        object.__setattr__(self, "hierarchy", (self.hierarchy,) if isinstance(self.hierarchy, str) else tuple(self.hierarchy))
         if self.reconcile is not None and self.reconcile not in get_args(Reconciling):
             raise UnknownNameError("way to reconcile", str(self.reconcile), get_args(Reconciling))
         if self.reconcile is not None and not self.hierarchy:
