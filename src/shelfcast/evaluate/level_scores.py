@@ -18,7 +18,7 @@ from shelfcast.evaluate.metrics import first_sale_square, seasonal_error, weight
 from shelfcast.evaluate.replay import Slice
 from shelfcast.names import ITEM, LOCATION, PRICE
 
-MOST_NODES: Final = 5_000  # of a level; a finer one is nearly the series themselves, and would cost their memory once more
+MOST_SUMS: Final = 32_000_000  # nodes x periods kept, 256 MB; finer levels, which are nearly the series themselves, are left out
 MONEY_PERIODS: Final = 28  # of M5: what a series earned lately says how much its error weighs
 _ATTRIBUTES: Final = 3  # of items, and of places: with crosses, sixteen levels at most
 
@@ -52,7 +52,7 @@ class LevelTally:
         self._priced = past.covariates.get(PRICE) in ("known", "past")
         span = past.cutoff - int(past.series["start"].min()) + 1  # type: ignore[arg-type]
         self._levels = [] if window.cutoffs is not None else [
-            _empty(level, window.horizon, span) for level in levels_of(window)]
+            _empty(level, window.horizon, span) for level in levels_of(window, span)]
         self._bottom: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, part: Slice) -> None:
@@ -123,11 +123,13 @@ def _empty(level: Level, horizon: int, span: int) -> _Sums:
     return _Sums(level.name, level.codes, actual, mean, known, np.zeros((len(level), span)), np.zeros(len(level)))
 
 
-def levels_of(window: Window) -> list[Level]:
-    """Levels above the series: total, item, place, their attributes with few values, and the crosses; fine ones left out."""
+def levels_of(window: Window, span: int) -> list[Level]:
+    """Levels above the series: total, item, place, their attributes with few values, and the crosses; the finest are left out
+    where the sums of their past, `span` periods, would fill the memory."""
     past = window.past
     by_item, by_place = attributes(past.items)[:_ATTRIBUTES], attributes(past.places)[:_ATTRIBUTES]
     by_place = [name for name in by_place if name not in by_item]
     found = Hierarchy.of(past.series, items=past.items, places=past.places, item_levels=(*by_item, ITEM),
                          place_levels=(*by_place, LOCATION))
-    return [level for level in found.levels if len(level) <= MOST_NODES]
+    sums = np.cumsum([len(level) * span for level in found.levels])
+    return [level for level, held in zip(found.levels, sums, strict=True) if held <= MOST_SUMS]
