@@ -86,6 +86,7 @@ class ForecastSettings(SalesSettings):
     report : HTML file to write
     batch : series forecast at a time; bounds memory, changes no number
     overrides : planners' adjustments, a file or frame that `adjust.override_table.read_overrides` reads; None for none
+    budget : seconds that `auto` may take to fit, or a text such as 90s, 5m, 1h; None lets the data decide alone
     hierarchy : attributes of items and places (also `item` and `location`) by which sums are forecast, too, with their crosses
     reconcile : how series and sums are made to add up, `mint` unless said; `none` leaves both as they are
     """
@@ -101,6 +102,7 @@ class ForecastSettings(SalesSettings):
     report: Path | None = None
     batch: int = 4_096
     overrides: Any = None
+    budget: float | None = None
     hierarchy: tuple[str, ...] = ()
     reconcile: Reconciling | None = None
 
@@ -121,6 +123,7 @@ class ForecastSettings(SalesSettings):
                                 f"items or places, for example --hierarchy category,region.")
         if self.hierarchy and self.reconcile is None:
             object.__setattr__(self, "reconcile", "mint")
+        object.__setattr__(self, "budget", parse_budget(self.budget))
         object.__setattr__(self, "levels", check_levels(self.levels))
         for name in ("out", "run", "report"):
             value = getattr(self, name)
@@ -161,6 +164,7 @@ class BacktestSettings(SalesSettings):
     max_series : with more series than this, a sample drawn by `seed` is scored (all of them teach)
     own_ends : each series ends with its own last known sale, and its windows are counted back from there
     overrides : planners' adjustments, as for a forecast; those written before a window are scored beside each model
+    budget : seconds that `auto` may take in each window, or a text such as 90s, 5m, 1h; None lets the data decide alone
     """
 
     horizon: int
@@ -177,6 +181,7 @@ class BacktestSettings(SalesSettings):
     max_series: int = 20_000
     own_ends: bool = False
     overrides: Any = None
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -194,6 +199,7 @@ class BacktestSettings(SalesSettings):
         twice = sorted({m for m in self.models if self.models.count(m) > 1})
         if twice:
             raise SettingsError(f"The model {shorten(twice[0])!r} is named twice; once suffices.")
+        object.__setattr__(self, "budget", parse_budget(self.budget))
         object.__setattr__(self, "levels", check_levels(self.levels))
         if 0.5 not in self.levels:
             raise SettingsError(f"A backtest measures the median, so its levels must hold 0.5; got "
@@ -251,6 +257,21 @@ class CompareSettings:
 def _check_whole(what: str, value: object, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise SettingsError(f"The {what} is {shorten(value)}; it must be a whole number from {least:,} to {most:,}.")
+
+
+def parse_budget(budget: Any) -> float | None:
+    """Seconds of `90s`, `5m`, `1h`, or of a plain number of seconds; None stays None.
+
+    >>> parse_budget("5m"), parse_budget("1.5h"), parse_budget(90)
+    (300.0, 5400.0, 90.0)
+    """
+    if budget is None:
+        return None
+    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([smh]?)\s*", str(budget))
+    seconds = float(found[1]) * {"m": 60.0, "h": 3600.0}.get(found[2], 1.0) if found else 0.0
+    if isinstance(budget, bool) or not seconds > 0:
+        raise SettingsError(f"{shorten(budget)!r} is no time budget. Write seconds, minutes or hours: 90s, 5m, 1h.")
+    return seconds
 
 
 def to_toml(settings: SalesSettings) -> str:

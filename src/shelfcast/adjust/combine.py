@@ -4,7 +4,8 @@ Averaging quantiles at each level (Vincentisation) keeps the shape of its member
 Cockayne and Winkler 2013). Weights lie on the simplex and minimise the scaled pinball loss on validation windows, either by
 exponentiated gradient (Kivinen and Warmuth 1997; the loss is convex in the weights) or by greedy forward selection with
 replacement (Caruana et al. 2004). Each demand class has weights of its own, drawn towards the weights of all series together
-as far as the class has few series.
+as far as the class has few series; and all are drawn towards one member alone, as far as the trials are few and what weighing
+would have gained in them is small: a gain of one percent in three windows is as often luck as not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ Method = Literal["gradient", "greedy"]
 DECILES: Final = tuple(k / 10 for k in range(1, 10))
 """Levels over which the loss is averaged, as the public benchmarks do."""
 SHRINK_SERIES: Final = 200.0  # series of a class whose evidence weighs as much as that of all series together
+SHRINK_WINDOWS: Final = 0.5  # windows whose evidence weighs as much as the belief in one member
+SHRINK_GAIN: Final = 0.01  # gain over that member, a share of its loss, that is believed by half
+BETTER: Final = 0.02  # by so much of its loss another member must beat the base to be believed in instead
 _FAINT: Final = 0.03  # a weight below this costs a model's time and moves nothing
 _MOST_CELLS: Final = 12_000  # cells of a window that weights are learned from; more changes the third digit of a weight
 _ROUNDS: Final = 80
@@ -129,20 +133,21 @@ def combine(forecasts: Mapping[str, Forecast], weights: Weights, groups: np.ndar
     return Forecast(first.series, first.frequency, first.cutoff, first.levels, quantiles, mean)
 
 
-def learn_weights(trials: Sequence[Trial], *, method: Method = "gradient", shrink: float = SHRINK_SERIES,
+def learn_weights(trials: Sequence[Trial], *, base: str | None = None, method: Method = "gradient", shrink: float = SHRINK_SERIES,
                   seed: int = 0) -> Weights:
     """Weights that would have made the least scaled quantile loss in trials of the past, by demand class.
 
     Parameters
     ----------
     trials : validation windows; each counts alike
+    base : member believed in without evidence, unless another did better by `BETTER`; None takes the trials at their word
     method : `gradient`, or `greedy` selection with replacement
     shrink : series of a class whose evidence weighs as much as that of all series together
     seed : of the draw of cells
 
     Returns
     -------
-    Weights over `data.classes.CLASSES`. No worse than the best single member on all cells of the trials together
+    Weights over `data.classes.CLASSES`; without a base, no worse in the trials than the best single member
     """
     if method not in ("gradient", "greedy"):
         raise UnknownNameError("way of learning weights", str(method), ["gradient", "greedy"])
@@ -157,12 +162,13 @@ def learn_weights(trials: Sequence[Trial], *, method: Method = "gradient", shrin
         return Weights(members, CLASSES, matrix)
     solve = _gradient if method == "gradient" else _greedy
     pooled = _thrifty(solve(cells), cells)
+    believed, trust_all = _belief(pooled, cells, members, base, len(trials))
     for g in range(len(CLASSES)):
         inside = cells.select(cells.group == g)
         count = float(np.median([(r.classes == g).sum() for r in trials]))
         own = solve(inside) if len(inside.truth) and count else pooled
         trust = count / (count + shrink)
-        matrix[g] = _without_faint(trust * own + (1 - trust) * pooled)
+        matrix[g] = _without_faint(trust_all * (trust * own + (1 - trust) * pooled) + (1 - trust_all) * believed)
     return Weights(members, CLASSES, matrix)
 
 
@@ -241,6 +247,19 @@ def _greedy(cells: _Cells) -> np.ndarray:
         if loss < best - 1e-12:
             best, share = loss, picked / picked.sum()
     return share
+
+
+def _belief(pooled: np.ndarray, cells: _Cells, members: Sequence[str], base: str | None, windows: int) -> tuple[np.ndarray, float]:
+    """(M,) the one member believed in without evidence, and how far what the trials say is believed instead, 0 to 1."""
+    single = np.array([cells.loss(one) for one in np.eye(len(members))])
+    if base is None:
+        return np.eye(len(members))[int(np.argmin(single))], 1.0
+    if base not in members:
+        raise UnknownNameError("member", base, members)
+    handicap = np.where(np.array(members) == base, 1.0, 1.0 + BETTER)
+    first = int(np.argmin(single * handicap))
+    gain = max(1 - cells.loss(pooled) / single[first], 0.0) if single[first] > 0 else 0.0
+    return np.eye(len(members))[first], windows / (windows + SHRINK_WINDOWS) * gain / (gain + SHRINK_GAIN)
 
 
 def _without_faint(share: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ def backtest(options: argparse.Namespace) -> int:
         **_source(options), **chosen, horizon=options.horizon, windows=options.windows, step=options.step, refit=options.refit,
         own_ends=options.own_ends, options={k: _value(v) for k, v in _merged(options.options).items()}, seed=options.seed,
         levels=options.levels, max_series=options.max_series, jobs=options.jobs, run=options.run,
-        overrides=options.overrides)
+        overrides=options.overrides, budget=options.budget)
     result = workflow.backtest(settings, say=_say(options), progress=progress.for_terminal())
     if options.json:
         return _json(result.summary)
@@ -162,7 +162,7 @@ def _source(options: argparse.Namespace) -> dict[str, Any]:
 
 def _forecast_settings(options: argparse.Namespace) -> ForecastSettings:
     """`fit` has fewer flags than `forecast`; what it lacks keeps its default."""
-    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels", "overrides", "reconcile")
+    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels", "overrides", "reconcile", "budget")
               if hasattr(options, name)}
     return ForecastSettings(**_source(options), **chosen, horizon=options.horizon, model=options.model, seed=options.seed,
                             hierarchy=_flat(getattr(options, "hierarchy", [])),

@@ -150,7 +150,13 @@ def _model(parser: argparse.ArgumentParser) -> None:
                         help="a name of `shelfcast models`, the folder of a fitted model or of a run with one, or auto (default)")
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
                         help="a setting of the model; repeatable")
+    _budget(parser)
     parser.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
+
+
+def _budget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--budget", metavar="90s|5m|1h",
+                        help="time that auto may take to fit, about; default: what the data ask for")
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
@@ -220,6 +226,7 @@ def _backtest(parser: argparse.ArgumentParser) -> None:
                             "model's forecast of it and scored beside it; the value they added is in value_added.csv")
     group.add_argument("--set", metavar="[MODEL.]NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
                        help="a setting of one model, or of each that has it; repeatable")
+    _budget(group)  # type: ignore[arg-type]
     group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
     group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
                        help=f"quantile levels to forecast and score ({', '.join(f'{q:g}' for q in LEVELS)})")

@@ -8,10 +8,9 @@ What is done depends on the data, the settings and the seed alone. Only where a 
 first windows, then effort; that is decided by estimated costs, which the first fit corrects, and it is told.
 """
 
-import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -19,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.adjust.calibrate import Calibration, Scored, learn_calibration
-from shelfcast.adjust.combination import Combination, combined_traits
+from shelfcast.adjust.combination import NAME, Combination, combined_traits
 from shelfcast.adjust.combine import DECILES, Weights, combine, learn_weights
 from shelfcast.adjust.trial import Trial, run_trial
 from shelfcast.adjust.unseen import Unseen
@@ -38,19 +37,8 @@ RIVAL: Final = "naive"
 MOST_WINDOWS: Final = 3
 SAMPLE: Final = 3_000  # series that the trials are made on
 """Series of the trials: more cost time and hardly move weights that are shared by a class."""
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-
-
-def parse_budget(text: str) -> float:
-    """Seconds of `90s`, `5m`, `1h`, or a plain number of seconds.
-
-    >>> parse_budget("5m"), parse_budget("1.5h"), parse_budget("90")
-    (300.0, 5400.0, 90.0)
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
-    if not found or float(found[1]) <= 0:
-        raise SettingsError(f"{shorten(text)!r} is no time budget. Write seconds, minutes or hours: 90s, 5m, 1h.")
-    return float(found[1]) * _UNITS[found[2]]
+_CLASSICAL: Final = 400_000  # series times periods up to which classical models, one series at a time, cost seconds
+_ROWS_FULL: Final = 240_000  # rows that the booster learns from with full effort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,55 +73,80 @@ class AutoForecaster:
     combination_ : what it arrived at
     trials_ : table `window` (last day of its past), `model`, `SQL`, `WAPE`, `coverage`, `seconds`: what was tried
     told_ : sentences for the user: what was tried, what won and by how much
+    gain_ : share of seasonal naive's loss that the combination saves in the trials; nan without trials
     """
 
     def __init__(self, settings: AutoSettings) -> None:
         self.settings = settings
-        self.traits: Traits = combined_traits([make_model(name).traits for name in candidates()])
+        self.traits: Traits = combined_traits([make_model(name).traits for name in candidates(1, 1)])
 
     def fit(self, panel: SalesPanel) -> Self:
         """Try, weigh, calibrate, and fit what counts on the whole past."""
         s = self.settings
         began = time.perf_counter()
+        self.trials_, self.gain_ = pl.DataFrame(schema=_TRIALS), float("nan")
         reason = too_short(panel, s.horizon)
-        self.trials_ = pl.DataFrame(schema=_TRIALS)
         if reason:
-            self.told_: tuple[str, ...] = (f"The profile forecasts: {reason}.",)
-            self.combination_ = self._made(panel, Weights.alone("profile"), Calibration.none(), {})
-            return self
-        count = window_count(panel, s.horizon)
-        names = candidates()
+            told = [f"The profile forecasts: {reason}."]
+            return self._settle(panel, Weights.alone("profile"), Calibration.none(), told, s.options)
+        plan = make_plan(panel, s.horizon, s.budget_s)
+        trials, rows, plan = self._try(panel, plan, began)
+        options = {**s.options, **({"effort": "fast"} if plan.quick else {})}
+        if not trials:
+            told = [f"{plan.base} forecasts, untried: no window of the past could be replayed.", *plan.told]
+            return self._settle(panel, Weights.alone(plan.base), Calibration.none(), told, options)
+        weights = learn_weights(trials, base=plan.base, seed=s.seed)
+        mixed = [combine(t.forecasts, weights, t.classes) for t in trials]
+        calibration = learn_calibration([Scored(f, t.truth, t.classes) for f, t in zip(mixed, trials, strict=True)],
+                                        floor=-np.inf if panel.net_of_returns else 0.0, seed=s.seed)
+        days = list(dict.fromkeys(row[0] for row in rows))
+        rows += [(day, NAME, *_measured(t, f), 0.0) for day, t, f in zip(days, trials, mixed, strict=True)]
+        self.trials_ = pl.DataFrame(rows, schema=_TRIALS, orient="row")
+        self.gain_ = _gain(self.trials_)
+        told = _sentences(self.trials_, weights, self.gain_, panel, s.horizon)
+        return self._settle(panel, weights, calibration, [*told, *plan.told], options)
+
+    def _try(self, panel: SalesPanel, plan: "Plan", began: float) -> tuple[list[Trial], list[tuple[Any, ...]], "Plan"]:
+        """Forecast windows of the past, the newest first, and what each model did there; in order of time."""
+        s = self.settings
         trials: list[Trial] = []
         rows: list[tuple[Any, ...]] = []
-        days: list[str] = []
         sample = _sample(panel, s.seed)
-        for window in map(still_sold, windows(sample, horizon=s.horizon, count=count) if count else ()):
-            fitted, seconds = {}, {}
-            for name in names:
-                start = time.perf_counter()
-                fitted[name] = self._model(name, quick=True).fit(window.past)
-                seconds[name] = time.perf_counter() - start
+        made = list(windows(sample, horizon=s.horizon, count=plan.windows)) if plan.windows else []
+        for k, window in enumerate(map(still_sold, reversed(made))):
+            if k >= plan.windows:  # the budget was found to bind after the first trial
+                break
+            start = time.perf_counter()
+            fitted: dict[str, Forecaster] = {}
+            seconds: dict[str, float] = {}
+            for name in plan.models:
+                fitted[name] = self._model(name, {**s.options, "effort": "fast"}).fit(window.past)
+                seconds[name] = time.perf_counter() - start - sum(seconds.values())
             one = run_trial(window, fitted)
+            spent = time.perf_counter() - start
             if np.isfinite(one.truth).any():
-                trials.append(one)
                 day = str(panel.frequency.date(window.past.cutoff))
-                days.append(day)
-                rows += [(day, name, *_measured(one, f), seconds[name]) for name, f in one.forecasts.items()]
-        if not trials:
-            weights, calibration = Weights.alone(BASE if BASE in names else "profile"), Calibration.none()
-            self.told_ = (f"{weights.used[0]} forecasts: the past is too short to try models on.",)
-        else:
-            weights = learn_weights(trials, seed=s.seed)
-            mixed = [combine(r.forecasts, weights, r.classes) for r in trials]
-            floor = -np.inf if panel.net_of_returns else 0.0
-            calibration = learn_calibration([Scored(f, r.truth, r.classes) for f, r in zip(mixed, trials, strict=True)],
-                                            floor=floor, seed=s.seed)
-            rows += [(day, "auto", *_measured(r, f), 0.0) for day, f, r in zip(days, mixed, trials, strict=True)]
-            self.trials_ = pl.DataFrame(rows, schema=_TRIALS, orient="row")
-            self.told_ = _sentences(self.trials_, weights, len(trials), s.horizon, panel)
-        self.combination_ = self._made(panel, weights, calibration, {})
-        self.seconds_ = time.perf_counter() - began
+                trials.insert(0, one)
+                rows = [(day, name, *_measured(one, f), round(seconds[name], 3)) for name, f in one.forecasts.items()] + rows
+            if k == 0 and s.budget_s is not None:
+                plan = plan.corrected(spent, s.budget_s - (time.perf_counter() - began))
+        return trials, rows, plan
+
+    def _settle(self, panel: SalesPanel, weights: Weights, calibration: Calibration, told: Sequence[str],
+                options: Mapping[str, Any]) -> Self:
+        """Fit what counts on the whole past."""
+        first = int(panel.series["start"].min())  # type: ignore[arg-type]
+        members = {name: self._model(name, options).fit(panel) for name in weights.used}
+        self.combination_ = Combination(members, weights, calibration=calibration, unseen=Unseen(first=first))
+        self.traits = self.combination_.traits
+        self.told_ = tuple(told)
         return self
+
+    def account(self) -> dict[str, Any]:
+        """What was tried, what counts and how much, as plain values for a summary, a manifest or a page."""
+        self._require()
+        return {"told": list(self.told_), "gain_over_naive": self.gain_, "trials": self.trials_.to_dicts(),
+                "weights": self.combination_.weights.table().to_dicts(), "calibration": self.combination_.calibration.as_json()}
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
         """Forecast every series of the panel."""
@@ -150,27 +163,19 @@ class AutoForecaster:
         """Read what `save` wrote; fitted, and without the memory of its trials."""
         combination = Combination.load(folder)
         made = cls(AutoSettings(horizon=1))
-        made.combination_, made.trials_, made.told_ = combination, pl.DataFrame(schema=_TRIALS), ()
+        made.combination_, made.traits = combination, combination.traits
+        made.trials_, made.told_, made.gain_ = pl.DataFrame(schema=_TRIALS), (), float("nan")
         return made
 
     def _require(self) -> None:
         if not hasattr(self, "combination_"):
             raise SettingsError("auto has tried nothing yet: call fit(panel) first, or load a saved forecaster.")
 
-    def _made(self, panel: SalesPanel, weights: Weights, calibration: Calibration,
-              fitted: Mapping[str, Forecaster]) -> Combination:
-        members = {n: fitted[n] if n in fitted else self._model(n, quick=False).fit(panel) for n in weights.used}
-        first = int(panel.series["start"].min())  # type: ignore[arg-type]
-        return Combination(members, weights, calibration=calibration, unseen=Unseen(first=first))
-
-    def _model(self, name: str, *, quick: bool) -> Forecaster:
+    def _model(self, name: str, options: Mapping[str, Any]) -> Forecaster:
         s = self.settings
         known = setting_names(name)
         given: dict[str, Any] = {k: v for k, v in (("seed", s.seed), ("horizon", s.horizon)) if k in known}
-        given |= {k: v for k, v in s.options.items() if k in known}
-        if quick and "effort" in known:
-            given["effort"] = "fast"
-        return make_model(name, given)
+        return make_model(name, {**given, **{k: v for k, v in options.items() if k in known}})
 
 
 _TRIALS: Final = {"window": pl.String, "model": pl.String, "SQL": pl.Float64, "WAPE": pl.Float64, "coverage": pl.Float64,
@@ -188,9 +193,78 @@ def too_short(panel: SalesPanel, horizon: int) -> str:
     return ""
 
 
-def candidates() -> list[str]:
-    """The models to try, the rival first."""
-    return [n for n in (RIVAL, "profile", BASE) if missing_package(n) is None]
+def candidates(series: int, length: int) -> tuple[str, ...]:
+    """The models to try on so many series of so many periods, the rival first."""
+    wanted = [RIVAL, "profile", BASE, *(["statistical"] if series * min(length, 730) <= _CLASSICAL else [])]
+    return tuple(n for n in wanted if missing_package(n) is None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be tried.
+
+    Attributes
+    ----------
+    models : names
+    windows : how many windows of the past
+    quick : the last fit is made with little effort, too
+    base : the model that forecasts where nothing is tried
+    trial_s, full_s, quick_s : seconds that a trial and the last fit (full and quick) are expected to take
+    told : what the budget left out
+    """
+
+    models: tuple[str, ...]
+    windows: int
+    base: str
+    trial_s: float
+    full_s: float
+    quick_s: float
+    quick: bool = False
+    told: tuple[str, ...] = ()
+
+    def within(self, budget_s: float) -> "Plan":
+        """The plan with as many trials as the budget allows, then with less effort, then with the profile alone."""
+        for quick, last in ((False, self.full_s), (True, self.quick_s)):
+            fewest = 0 if quick else min(self.windows, 1)  # weights and calibration are worth more than effort
+            for count in range(self.windows, fewest - 1, -1):
+                if count * self.trial_s + last <= budget_s:
+                    return self._cut(windows=count, quick=quick or self.quick, base=self.base)
+        return self._cut(windows=0, quick=True, base=self.base if self.quick_s <= budget_s else "profile")
+
+    def corrected(self, spent: float, left_s: float) -> "Plan":
+        """The rest of the plan once the first trial has shown how quick this machine is.
+
+        The ratio to what was expected is rounded up to a power of two, so that its noise seldom decides.
+        """
+        ratio = 2.0 ** max(0, int(np.ceil(np.log2(max(spent / self.trial_s, 1e-9)))))
+        slow = replace(self, windows=self.windows - 1, trial_s=self.trial_s * ratio, full_s=self.full_s * ratio,
+                       quick_s=self.quick_s * ratio)
+        rest = slow.within(max(left_s, 0.0))
+        return replace(rest, windows=rest.windows + 1, base=self.base)
+
+    def _cut(self, *, windows: int, quick: bool, base: str) -> "Plan":
+        told = list(self.told)
+        if windows < self.windows:
+            told.append(f"The time budget left out {self.windows - windows} of the {self.windows} trials that remained.")
+        if quick and not self.quick:
+            told.append("The time budget asked for less effort in the last fit.")
+        if base != self.base:
+            told.append("The time budget leaves no room for boosting.")
+        return replace(self, windows=windows, quick=quick, base=base, told=tuple(told))
+
+
+def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None) -> Plan:
+    """What the data ask for, and what of it the budget allows; by estimates for a quiet machine of two cores."""
+    length, series = _length(panel), len(panel)
+    models = candidates(series, length)
+    cells = min(series, SAMPLE) * horizon
+    rows = min(1.0, min(series, SAMPLE) * length / _ROWS_FULL)
+    classical = series * min(length, 730) / _CLASSICAL * 8.0 if "statistical" in models else 0.0
+    trial = 3.0 + 9.0 * min(1.0, 4 * rows) + cells * 5e-5 + classical
+    base = BASE if BASE in models else "profile"
+    plan = Plan(models=models, windows=window_count(panel, horizon), base=base, trial_s=trial, full_s=4.0 + 32.0 * rows + classical,
+                quick_s=3.0 + 9.0 * min(1.0, 4 * rows) + classical)
+    return plan if budget_s is None else plan.within(budget_s)
 
 
 def window_count(panel: SalesPanel, horizon: int) -> int:
@@ -225,13 +299,21 @@ def _measured(one: Trial, forecast: Forecast) -> tuple[float, float, float]:
             float(inside[seen].mean()) if seen.any() else float("nan"))
 
 
-def _sentences(trials: pl.DataFrame, weights: Weights, count: int, horizon: int, panel: SalesPanel) -> tuple[str, ...]:
-    noun = panel.frequency.noun
-    mean = dict(trials.group_by("model").agg(pl.col("SQL").mean()).iter_rows())
-    tried = ", ".join(f"{n} {v:.3f}" for n, v in sorted(mean.items(), key=lambda pair: pair[1]) if n != "auto")
+def _gain(trials: pl.DataFrame) -> float:
+    """1 - loss of the combination over that of the rival, mean over the windows."""
+    mean = dict(trials.group_by("model").agg(pl.col("SQL").fill_nan(None).mean()).iter_rows())
+    rival = mean.get(RIVAL)
+    return 1 - mean[NAME] / rival if rival and mean[NAME] is not None else float("nan")
+
+
+def _sentences(trials: pl.DataFrame, weights: Weights, gain: float, panel: SalesPanel, horizon: int) -> list[str]:
+    noun, count = panel.frequency.noun, trials["window"].n_unique()
+    mean = {m: v for m, v in trials.group_by("model").agg(pl.col("SQL").fill_nan(None).mean()).iter_rows() if v is not None}
+    tried = ", ".join(f"{n} {v:.3f}" for n, v in sorted(mean.items(), key=lambda pair: (pair[1], pair[0])) if n != NAME)
     share = ", ".join(f"{m} {weights.of(m).mean():.0%}" for m in sorted(weights.used, key=lambda m: -weights.of(m).mean()))
-    told = [f"Tried on the last {count} window{'s' * (count > 1)} of {horizon} {noun}s, scaled quantile loss: {tried}.",
+    which = f"{count} windows" if count > 1 else "window"
+    told = [f"Tried on the last {which} of {horizon} {noun}s, scaled quantile loss: {tried}.",
             f"Weights, mean over the demand classes: {share}."]
-    if mean.get(RIVAL, 0) > 0:
-        told.append(f"There the combination is {1 - mean['auto'] / mean[RIVAL]:.1%} better than seasonal naive.")
-    return tuple(told)
+    if np.isfinite(gain):
+        told.append(f"There the combination is {abs(gain):.1%} {'better' if gain >= 0 else 'worse'} than seasonal naive.")
+    return told

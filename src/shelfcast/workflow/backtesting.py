@@ -86,7 +86,8 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
     check_overrides(overrides, panel)
     plan = Plan(horizon=settings.horizon, windows=settings.windows, step=settings.step or settings.horizon,
                 own_ends=settings.own_ends, refit=settings.refit, models=options, levels=settings.levels, seed=settings.seed,
-                max_series=settings.max_series, fingerprint=panel.fingerprint(), folder=_pieces_folder(settings.run))
+                max_series=settings.max_series, fingerprint=panel.fingerprint(), folder=_pieces_folder(settings.run),
+                budget_s=settings.budget)
     cutoffs = _cutoffs(plan, panel)
     plan.folder.mkdir(exist_ok=True)
     with whole_file(plan.folder / _ABOUT) as out:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shelfcast.adjust.saving import load_forecaster
 from shelfcast.models.base import Forecaster
@@ -26,7 +27,8 @@ def choose_model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecas
     if is_fitted_folder(name):
         folder = fitted_folder(name)
         return load_forecaster(folder, panel=panel), f"fitted before, in {name}"
-    return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options)
+    return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options,
+                           budget_s=settings.budget)
 
 
 def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
@@ -52,6 +54,11 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
     # The settings given with auto are boosted's; where the profile answers, those that it has, too.
     kept = {k: v for k, v in (options or {}).items() if asked_for != "auto" or k in known}
     return make_model(name, {**given, **kept}), why
+
+
+def account_of(model: Forecaster) -> dict[str, Any] | None:
+    """What `auto` tried and how it weighs; None for any other model."""
+    return model.account() if isinstance(model, AutoForecaster) and hasattr(model, "combination_") else None
 
 
 def fitted_folder(name: str) -> Path:

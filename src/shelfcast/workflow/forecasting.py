@@ -29,7 +29,7 @@ from shelfcast.show.content import About
 from shelfcast.show.evidence import accuracy_table, findings_table
 from shelfcast.show.gather import gather
 from shelfcast.show.report import write_report
-from shelfcast.workflow.choosing import choose_model, fitted_folder, is_fitted_folder
+from shelfcast.workflow.choosing import account_of, choose_model, fitted_folder, is_fitted_folder
 from shelfcast.workflow.overriding import Planned, asked_overrides, check_overrides, overriding
 from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
 from shelfcast.workflow.reconciling import Coherent, asked_hierarchy, reconciling
@@ -63,12 +63,13 @@ def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | N
     model, why = choose_model(settings, prepared.panel)
     with clock("fit"), stage(progress, "fitting", 1):
         model.fit(prepared.panel)
-    manifest = manifest_of("fit", settings, prepared, model, why, clock)
+    why = _settled(model, why, say)
+    manifest = _with_account(manifest_of("fit", settings, prepared, model, why, clock), model)
     with whole_folder(settings.run) as folder:
         save_forecaster(model, folder / MODEL, panel=prepared.panel)
         (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
         manifest.write(folder, settings=as_json(settings))
-    return {"verb": "fit", "model": model.traits.name, "why_model": why, "series": len(prepared.panel),
+    return {"verb": "fit", "model": model.traits.name, "why_model": why, "auto": account_of(model), "series": len(prepared.panel),
             "files": {"run": str(settings.run)}}
 
 
@@ -99,6 +100,7 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     if model.traits.needs_fit and not is_fitted_folder(settings.model):
         with clock("fit"), stage(progress, "fitting", 1):
             model.fit(panel)
+    why = _settled(model, why, say)
     with ForecastBatches() as batches:
         with clock("predict"), stage(progress, "forecasting", len(panel)) as bar:
             for part in panel.chunks(settings.batch if model.traits.series_apart else len(panel)):
@@ -106,10 +108,11 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
                 bar.advance(len(part))
         with (reconciling(batches, hierarchy, settings, panel, clock=clock, say=say, progress=progress) as coherent,
               overriding(coherent.batches, overrides, prepared, say=say, progress=progress) as planned):
-            manifest = manifest_of("forecast", settings, prepared, model, why, clock)
+            manifest = _with_account(manifest_of("forecast", settings, prepared, model, why, clock), model)
             files = _write(settings, prepared, model, coherent, planned, scores, manifest, clock)
             head = planned.batches.scan(settings.levels).head(10).collect()
-            summary = {**_summary(settings, prepared, planned, scores, manifest, files), "levels": coherent.summary()}
+            summary = {**_summary(settings, prepared, planned, scores, manifest, files), "levels": coherent.summary(),
+                       "auto": account_of(model)}
     return ForecastResult(summary=summary, head=head, files=files)
 
 
@@ -165,6 +168,22 @@ def _refuse_early(settings: ForecastSettings) -> None:
         make_model(settings.model, settings.options)
     elif settings.options:
         make_model("boosted", settings.options)  # what auto chooses unless the past is short
+
+
+def _settled(model: Forecaster, why: str, say: Say) -> str:
+    """Say what `auto` tried and found, and make that the reason."""
+    account = account_of(model)
+    if account is None:
+        return why
+    for sentence in account["told"]:
+        say(sentence)
+    return " ".join(["auto:", *account["told"]])
+
+
+def _with_account(manifest: Manifest, model: Forecaster) -> Manifest:
+    """The manifest with what `auto` tried, its weights and its calibration."""
+    account = account_of(model)
+    return manifest if account is None else replace(manifest, models=({"model": manifest.model, **account},))
 
 
 def _backtest(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, say: Say, progress: Progress) -> Backtest | None:
@@ -231,5 +250,8 @@ def _about(settings: ForecastSettings, manifest: Manifest, planned: Planned) -> 
              "seed": manifest.seed, "data fingerprint": manifest.fingerprint,
              "device": f"{manifest.device} ({manifest.why_device})",
              "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items()), **planned.lines()}
+    for row in (row for one in manifest.models for row in one.get("weights", ())):
+        share = ", ".join(f"{k} {v:.0%}" for k, v in row.items() if k != "group" and v > 0)
+        lines[f"weights, {row['group']}"] = share
     return About(title=source, source=source, model=manifest.model, why=manifest.why_model,
                  manifest=tuple((k, str(v)) for k, v in lines.items()))

@@ -33,7 +33,7 @@ from shelfcast.names import DATE, KEYS, SALES
 from shelfcast.operate.batches import ForecastBatches
 from shelfcast.panel import SalesPanel
 from shelfcast.periods import Frequency
-from shelfcast.workflow.choosing import make_forecaster
+from shelfcast.workflow.choosing import account_of, make_forecaster
 
 PIECE: Final = "piece.json"
 _ACTUALS: Final = "actuals"
@@ -49,6 +49,7 @@ class Plan:
     fingerprint : of the panel
     folder : where pieces are written
     threads : for models that have such a setting and were not given one; changes no number
+    budget_s : seconds that `auto` may take in each window
     """
 
     horizon: int
@@ -63,6 +64,7 @@ class Plan:
     fingerprint: str
     folder: Path
     threads: int | None = field(default=None)
+    budget_s: float | None = None
 
     @property
     def key(self) -> str:
@@ -146,7 +148,8 @@ def _fit(plan: Plan, name: str, window: Window) -> tuple[Forecaster, str, float]
     options = dict(plan.models[name])
     if plan.threads is not None and (name == "auto" or "threads" in setting_names(name)):
         options.setdefault("threads", plan.threads)
-    model, why = make_forecaster(name, window.past, horizon=plan.horizon, seed=plan.seed, options=options)
+    model, why = make_forecaster(name, window.past, horizon=plan.horizon, seed=plan.seed, options=options,
+                                 budget_s=plan.budget_s)
     model.fit(window.past)
     return model, why, time.perf_counter() - began
 
@@ -177,7 +180,8 @@ def _write_piece(plan: Plan, name: str, k: int, window: Window, model: Forecaste
             (out / PIECE).write_text(json.dumps({
                 "model": name, "ran": model.traits.name, "why": why, "trained_on": list(model.traits.trained_on), "window": k,
                 "cutoff": cutoff, "fitted_on": len(window.past), "scored": len(scored.past), "fit_seconds": round(seconds, 3),
-                "predict_seconds": round(spent, 3), "process": os.getpid()}, indent=2) + "\n", encoding="utf-8")
+                "predict_seconds": round(spent, 3), "auto": account_of(model),
+                "process": os.getpid()}, indent=2) + "\n", encoding="utf-8")
 
 
 def read_forecasts(folder: Path) -> list[Forecast]:
