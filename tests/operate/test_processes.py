@@ -2,6 +2,7 @@
 
 import operator
 import pydoc
+import signal
 
 import pytest
 
@@ -37,5 +38,7 @@ def test_other_errors_come_back_with_their_traceback():
 
 
 def test_a_process_that_dies_is_told():
-    with pytest.raises(MemoryError, match="exit code 3"):
+    with pytest.raises(RuntimeError, match="exit code 3"):
         list(share_out([3], prepare=pydoc.locate, argument="os._exit", work=operator.call, jobs=1))
+    with pytest.raises(MemoryError, match="was killed"):
+        list(share_out([signal.SIGKILL], prepare=pydoc.locate, argument="signal.raise_signal", work=operator.call, jobs=1))

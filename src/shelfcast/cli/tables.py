@@ -26,7 +26,7 @@ def print_backtest(summary: Mapping[str, Any]) -> None:
           f"{': 1 - model / naive, and' if skilled else ':'} the standard deviation over windows")
     for model, why in summary["why"].items():
         if why != "asked for":
-            print(f"  {model}: {printable(why)}")
+            print(f"  {model}: {printable(why.removeprefix(f'{model}: '))}")
     won = summary["won"]
     if won["model"] is not None:
         lead = "" if won["lead"] is None else f", {won['lead']:.1%} ahead of {won['second']}"

@@ -82,7 +82,11 @@ class _Worker:
             kind, value = self.line.recv()
         except (EOFError, ConnectionResetError) as error:
             self._process.join(5)
-            raise MemoryError(f"A process ended in the middle of its work (exit code {self._process.exitcode})") from error
+            code = self._process.exitcode
+            if code == -signal.SIGKILL:  # what a system does that runs out of memory
+                raise MemoryError("A process was killed in the middle of its work") from error
+            raise RuntimeError(f"A process ended in the middle of its work (exit code {code}). A script that starts processes must "
+                               f"begin its work under: if __name__ == '__main__'") from error
         if kind == "done":
             return self._task, value
         raise _error(kind, value)

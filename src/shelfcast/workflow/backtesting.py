@@ -266,7 +266,7 @@ def _title(settings: BacktestSettings) -> str:
 
 def _facts(settings: BacktestSettings, manifest: Manifest, cutoffs: list[str]) -> dict[str, str]:
     """What the page says of its own making."""
-    why = {one["model"]: one["why"] for one in manifest.models if one["why"] != "asked for"}
+    why = {one["model"]: one["why"].removeprefix(f"{one['model']}: ") for one in manifest.models if one["why"] != "asked for"}
     return {"windows": f"{settings.windows} of {settings.horizon} periods ({manifest.frequency}), cutoffs {', '.join(cutoffs)}",
             "series": f"{manifest.counts['scored']:,} of {manifest.counts['series']:,} scored",
             "each model learned": "anew before every window" if settings.refit == "every" else "once, before the oldest window",
