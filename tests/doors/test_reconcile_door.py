@@ -48,7 +48,7 @@ def test_a_run_holds_a_file_for_each_level_and_their_means_add_up(files, tmp_pat
     drinks = (bottom.series["item"] != "jam").to_numpy()
     assert np.allclose(levels["category"].mean[0], bottom.mean[drinks].sum(axis=0), atol=1e-6)
     assert np.allclose(Forecast.load(tmp_path / "run" / "forecast.parquet").mean, bottom.mean)
-    assert any(("14 past errors" if how == "mint" else "14 past periods") in sentence for sentence in said)
+    assert any(("28 past errors" if how == "mint" else "28 past periods") in sentence for sentence in said)
     assert "reconcile = " in (tmp_path / "run" / "settings.toml").read_text()
     json.dumps(result.summary["levels"])
 

@@ -27,7 +27,7 @@ from shelfcast.workflow.choosing import is_fitted_folder, make_forecaster
 from shelfcast.workflow.preparing import Clock, Say
 
 LEVELS_FOLDER: Final = "levels"
-_REPLAYS: Final = 2  # windows of the past whose errors weigh the levels against each other
+_REPLAYS: Final = 4  # windows whose errors weigh the levels: with two, MinT left series of M5 worse than bottom-up; see docs/log.md
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _past_errors(settings: ForecastSettings, panel: SalesPanel, replays: int, ba
 
 
 def _replays(panel: SalesPanel, horizon: int) -> int:
-    """Windows that can be replayed with at least a horizon of past before them, at most two."""
+    """Windows that can be replayed with at least a horizon of past before them, at most four."""
     length = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
     return max(0, min(_REPLAYS, length // horizon - 1))
 
