@@ -18,7 +18,7 @@ def pooled(sales: np.ndarray, *, at_once: int = 4) -> Pooled:
     def pieces():
         for start in range(0, len(sales), at_once):
             part = slice(start, start + at_once)
-            yield Piece(sales[part], cells[part], group_codes(SERIES[part], keys))
+            yield Piece(sales[part], cells[part], group_codes(SERIES[part], keys), np.zeros_like(sales[part]))
 
     return pool(pieces, keys, RHYTHM, size=7, first=0, width=sales.shape[1])
 

@@ -91,11 +91,13 @@ class Piece:
     sales : float (N, T), units, nan where unknown or closed; the last column is the cutoff
     cells : int (N, T)
     groups : {item, location: int (N,)}
+    drive : float (N, T), log effect of the drivers
     """
 
     sales: np.ndarray
     cells: np.ndarray
     groups: dict[str, np.ndarray]
+    drive: np.ndarray
 
 
 def group_keys(series: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -129,7 +131,7 @@ def pool(pieces: "Pieces", keys: dict[str, pl.DataFrame], rhythm: Rhythm, *, siz
     count = {k: np.zeros((keys[k].height, size)) for k in _GROUPS}
     noise, weight = 0.0, 0.0
     for piece in pieces():
-        relative = relative_to_local_level(piece.sales, rhythm.recent // 2)
+        relative = relative_to_local_level(piece.sales / np.exp(piece.drive), rhythm.recent // 2)
         sums = cell_sums(relative, piece.cells, size, usual_noise=0.0)
         for kind in _GROUPS:
             np.add.at(total[kind], piece.groups[kind], sums.total)
@@ -156,10 +158,10 @@ def _with_index(pooled: Pooled, pieces: "Pieces", rhythm: Rhythm, width: int) ->
     logs, items, locations = [], [], []
     size = len(pooled.effects)
     for piece in pieces():
-        relative = relative_to_local_level(piece.sales, rhythm.recent // 2)
+        relative = relative_to_local_level(piece.sales / np.exp(piece.drive), rhythm.recent // 2)
         sums = cell_sums(relative, piece.cells, size, usual_noise=pooled.noise)
         own = shrunk_effects(sums, pooled.prior_effects(piece.groups[ITEM], piece.groups[LOCATION]))
-        effects = np.take_along_axis(own, piece.cells[:, :width], axis=1)
+        effects = np.take_along_axis(own, piece.cells[:, :width], axis=1) * np.exp(piece.drive)
         known = np.isfinite(piece.sales)
         exposure = np.where(known, effects, 0.0)
         sales = np.where(known, np.maximum(piece.sales, 0), 0.0)

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.features.calendar import calendar_features, year_ago
+from shelfcast.features.drivers import Drivers, Term, driven, learn_drivers, signals
 from shelfcast.features.history import (
     TINY,
     Habits,
@@ -51,8 +52,9 @@ class Scheme:
     static_numbers : static numbers
     static_texts : {static text: its values}
     crossed : flags that make cells with the weekday
+    drivers : log-linear effects of the other known covariates
     country : for public holidays, or None
-    year : the position in the year is told; only where history has seen each season twice, for trees learn one year by heart
+    year : the position in the year is told to some of the trees; only where history has seen each season
     """
 
     frequency: str
@@ -65,6 +67,7 @@ class Scheme:
     static_numbers: tuple[str, ...] = ()
     static_texts: Mapping[str, Sequence[str]] | None = None
     crossed: tuple[str, ...] = ()
+    drivers: Drivers = ()
     country: str | None = None
     year: bool = True
 
@@ -90,7 +93,8 @@ class Scheme:
     @classmethod
     def from_json(cls, values: dict[str, object]) -> "Scheme":
         """From plain values."""
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        tuples: dict[str, object] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+        tuples["drivers"] = tuple(Term(**one) for one in tuples["drivers"])  # type: ignore[attr-defined]
         return cls(**tuples)  # type: ignore[arg-type]
 
 
@@ -130,6 +134,7 @@ class Block:
     known, past, static : covariates, texts as codes of the scheme
     last_on, next_on : {flag: int32 (N, T + H)}, column of the last and next period where the flag is set
     groups : {item, location: int (N,)}
+    drive : float (N, T + H), log effect of the drivers
     """
 
     first: int
@@ -142,6 +147,7 @@ class Block:
     last_on: dict[str, np.ndarray]
     next_on: dict[str, np.ndarray]
     groups: dict[str, np.ndarray]
+    drive: np.ndarray
 
 
 def make_block(panel: SalesPanel, scheme: Scheme, *, context: int, horizon: int,
@@ -171,9 +177,11 @@ def make_block(panel: SalesPanel, scheme: Scheme, *, context: int, horizon: int,
     if scheme.closed_when:
         ons["closed"] = _out_of_turn(closed, scheme.slots)
     groups = group_codes(panel.series, keys) if keys is not None else {}
+    given = signals(known, ons.get("closed"), Frequency.parse(scheme.frequency), dense.first + np.arange(width))
     return Block(dense.first, sales, closed, cells.astype(np.int32), known,
                  {name: dense.past.get(name, unknown[:, :context]) for name in scheme.past}, static,
-                 {name: _last(on) for name, on in ons.items()}, {name: _next(on) for name, on in ons.items()}, groups)
+                 {name: _last(on) for name, on in ons.items()}, {name: _next(on) for name, on in ons.items()}, groups,
+                 driven(scheme.drivers, given, (n, width), history=context))
 
 
 def slot_of(frequency: Frequency, periods: np.ndarray) -> np.ndarray:
@@ -207,6 +215,16 @@ def choose_crossed(block: Block, scheme: Scheme) -> tuple[str, ...]:
     return tuple(best[:CROSSED_FLAGS])
 
 
+def choose_drivers(block: Block, scheme: Scheme) -> Drivers:
+    """Effects of known covariates that are not crossed with the weekday, of days beside closed ones, and of the month's course."""
+    frequency = Frequency.parse(scheme.frequency)
+    shut = block.last_on["closed"] == np.arange(block.closed.shape[1]) if scheme.closed_when else None
+    given = signals(block.known, shut, frequency, block.first + np.arange(block.closed.shape[1]))
+    flags = [n for n in scheme.flags if n not in scheme.crossed]
+    return learn_drivers(given, block.sales, block.cells, size=scheme.cells, flags=flags, numbers=scheme.numbers,
+                         unit=frequency.unit)
+
+
 @dataclass(frozen=True)
 class Standing:
     """What is known of a block's series as of an origin.
@@ -236,10 +254,11 @@ def stand(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int) -> Standing
     """Levels, cell effects and habits from the context before and at the origin."""
     start = max(0, origin - rhythm.context + 1)
     sales, cells = block.sales[:, start:origin + 1], block.cells[:, start:origin + 1]
+    drive = np.exp(block.drive[:, start:origin + 1])
     prior = pooled.prior_effects(block.groups[ITEM], block.groups[LOCATION])
-    sums = cell_sums(relative_to_local_level(sales, rhythm.recent // 2), cells, prior.shape[1], usual_noise=pooled.noise)
+    sums = cell_sums(relative_to_local_level(sales / drive, rhythm.recent // 2), cells, prior.shape[1], usual_noise=pooled.noise)
     effects = shrunk_effects(sums, prior) if prior.shape[1] > 1 else prior
-    each = np.take_along_axis(effects, cells, axis=1)
+    each = np.take_along_axis(effects, cells, axis=1) * drive
     fallback = pooled.prior_level(block.groups[ITEM], block.groups[LOCATION])
     level = levels(sales, each, rhythm, noise=sums.noise, fallback=fallback)
     return Standing(origin, start, level, habits(sales, rhythm, level.long), effects, prior, sums.noise,
@@ -265,7 +284,7 @@ def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
     """
     o, rhythm = standing.origin, scheme.rhythm
     targets = o + steps
-    effect = np.take_along_axis(standing.effects, block.cells[:, targets], axis=1)
+    effect = np.take_along_axis(standing.effects, block.cells[:, targets], axis=1) * np.exp(block.drive[:, targets])
     flat = standing.levels.long[:, None] * effect
     ago = year_ago(Frequency.parse(scheme.frequency), block.first + targets) - block.first
     level = standing.levels
@@ -385,6 +404,8 @@ def features_at(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing
     found["effect"] = np.log(flat / np.maximum(standing.levels.long, TINY)[:, None] + TINY)
     prior = np.take_along_axis(standing.prior, block.cells[:, targets], axis=1)
     found["effect/usual"] = found["effect"] - np.log(prior)
+    if scheme.drivers:
+        found["drive"] = block.drive[:, targets]
     found["base/flat"] = np.log((base + TINY) / (flat + TINY))
     for name, values in block.static.items():
         found[name] = values[:, None]

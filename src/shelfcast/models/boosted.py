@@ -7,9 +7,9 @@ steady  LightGBM with absolute loss on (sales - profile) / scale, the median; a 
 slow    (many periods without a sale) LightGBM with Poisson loss on sales / profile, the mean; quantiles come from what was
         sold, in units of a usual sale, where as much was expected.
 
-Each learns three models that leave out one third of the time (or of the series, where history is short) and averages them.
-How they do in the time they have not seen says which share of their correction is taken: all of it where history is long, little
-of it where the future is a season that nobody has seen.
+Each learns four models that leave out a quarter of the time (or of the series, where history is short) and averages them; every
+other one is not told the position in the year, for trees learn a single year by heart. How they do in the time they have not
+seen says which share of their correction is taken, at least `LEAST_TRUST` of it.
 Rows weigh by one over the naive error, so that the loss is the scaled one that forecasts are judged by.
 
 Where there is too little history for trees, `boosting_` is False, `reason_` says why, and the profile answers.
@@ -45,12 +45,15 @@ from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
 
 Effort = Literal["fast", "full"]
-FOLDS = 3
+FOLDS = 4
 FEWEST_ROWS = 1_000  # below this, of either kind of demand, trees find nothing that holds
 FEW_ROWS = 20_000  # below this, threads wait for each other longer than they work
-_FORMAT = 1
+_FORMAT = 2
 _BLOCKS = 4  # blocks of time from which on folds are blocks of time
 _TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
+LEAST_TRUST = 0.85  # one model's unseen errors ask for too little: the average of all errs less than any of them
+_SEASON = ("day_of_year", "week_of_year", "month", "days_from_easter", "days_from_mothers_day", "days_from_thanksgiving")
+_ENOUGH = 2_000  # rows that know last year, from which on the errors of those that do not are left aside
 _KINDS = ("steady", "slow")
 
 
@@ -81,6 +84,7 @@ class BoostedSettings:
     horizon : periods ahead; as far as known covariates reach, or by frequency, when None
     country : two letters, for public holidays; none when None
     threads : of LightGBM; a fixed number, since results are the same only for the same number
+    trust : share of the trees' correction that is taken, 0 to 1; found in the past when None
     """
 
     seed: int = 0
@@ -90,6 +94,7 @@ class BoostedSettings:
     horizon: int | None = None
     country: str | None = None
     threads: int = 2
+    trust: float | None = None
 
     def __post_init__(self) -> None:
         if self.effort not in SIZES:
@@ -98,6 +103,8 @@ class BoostedSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} is {value}; it must be at least 1.")
+        if self.trust is not None and not 0 <= self.trust <= 1:
+            raise SettingsError(f"trust is {self.trust}; it must be a share from 0 to 1.")
 
     @property
     def rows(self) -> int:
@@ -107,7 +114,8 @@ class BoostedSettings:
 
 @dataclass
 class _Rows:
-    """Rows of one kind of demand, ready for learning: features, truth, base, error scale, size, naive error, fold."""
+    """Rows of one kind of demand, ready for learning: features, truth, base, error scale, size, naive error, fold, and whether
+    the same period of last year is known."""
 
     x: np.ndarray
     truth: np.ndarray
@@ -116,6 +124,7 @@ class _Rows:
     size: np.ndarray
     naive: np.ndarray
     fold: np.ndarray
+    knows: np.ndarray
 
 
 class Boosted:
@@ -152,7 +161,7 @@ class Boosted:
             rows = {one: _Rows(*(np.concatenate([getattr(r, f) for r in rows.values()]) for f in _Rows.__dataclass_fields__))}
         self.only_ = enough[0] if len(enough) == 1 else None
         if "steady" in rows:
-            self._fit_steady(rows["steady"])
+            self._fit_steady(rows["steady"], settled=sample.settled)
         if "slow" in rows:
             self._fit_slow(rows["slow"])
         return self
@@ -186,29 +195,44 @@ class Boosted:
                 row = np.nonzero(pick)[0]
                 if len(row):
                     found[kind].append(_Rows(table.values[pick.reshape(-1)], s.truth[pick], base[pick], scale[pick],
-                                             habit.size[row], habit.naive_error[row], fold[pick]))
+                                             habit.size[row], habit.naive_error[row], fold[pick],
+                                             s.knows[pick]))
         return {k: _Rows(*(np.concatenate([getattr(r, f) for r in v]) for f in _Rows.__dataclass_fields__))
                 for k, v in found.items() if v}
 
-    def _fit_steady(self, rows: _Rows) -> None:
+    def _fit_steady(self, rows: _Rows, *, settled: bool) -> None:
         target = np.clip((rows.truth - rows.base) / rows.scale, -3, 5)
         weight = _weights(rows.scale / rows.naive)
         self.trees_["steady"], unseen = self._train(rows.x, target, weight, rows.fold, objective="regression_l1")
         losses = [float(np.average(np.abs(target - a * unseen), weights=weight)) for a in _TRUST]
-        self.trust_["steady"] = float(_TRUST[int(np.argmin(losses))])
+        self.trust_["steady"] = self._share(losses)
         left = target - self.trust_["steady"] * unseen
         size = np.log(np.abs(left) + 0.01)
         small = _Size(0, 80, 15, 0.1)
-        self.trees_["spread"], spread = self._train(rows.x, size, weight, rows.fold, objective="regression", size=small)
-        spread = np.exp(spread)
+        self.trees_["spread"], unseen_size = self._train(rows.x, size, weight, rows.fold, objective="regression", size=small)
+        told = rows.knows if settled and rows.knows.sum() >= _ENOUGH else np.ones(len(left), dtype=bool)
+        left, unseen_size, weight = left[told], unseen_size[told], weight[told]
+        self.usual_size_ = float(np.average(unseen_size, weights=weight))
+        costs = [_laplace_loss(left, self._spread(unseen_size, share), weight) for share in _TRUST]
+        self.trust_["spread"] = float(_TRUST[int(np.argmin(costs))])
+        spread = self._spread(unseen_size, self.trust_["spread"])
         self.steady_ = SteadyShape.learn(left / spread, spread, weight)
+
+    def _spread(self, size: np.ndarray, share: float) -> np.ndarray:
+        """Size of errors: what the trees say, drawn towards the usual size by as much as they go too far."""
+        return np.exp(self.usual_size_ + share * (size - self.usual_size_))
+
+    def _share(self, losses: Sequence[float]) -> float:
+        if self.settings.trust is not None:
+            return self.settings.trust
+        return max(float(_TRUST[int(np.argmin(losses))]), LEAST_TRUST)
 
     def _fit_slow(self, rows: _Rows) -> None:
         ratio = np.clip(np.maximum(rows.truth, 0) / rows.base, 0, 50)
         weight = _weights(rows.base / rows.naive)
         self.trees_["slow"], unseen = self._train(rows.x, ratio, weight, rows.fold, objective="poisson")
         losses = [_poisson_loss(ratio, 1 + a * (unseen - 1), weight) for a in _TRUST]
-        self.trust_["slow"] = float(_TRUST[int(np.argmin(losses))])
+        self.trust_["slow"] = float(_TRUST[int(np.argmin(losses))]) if self.settings.trust is None else self.settings.trust
         expected = np.maximum((1 + self.trust_["slow"] * (unseen - 1)) * rows.base, TINY)
         self.slow_ = SlowShape.learn(np.maximum(rows.truth, 0), expected, rows.size)
 
@@ -228,6 +252,7 @@ class Boosted:
                            params=parameters, free_raw_data=False).construct()
         models, unseen = [], np.zeros(len(target))
         for f in range(FOLDS):
+            parameters["feature_contri"] = [0.0 if f % 2 and n in _SEASON else 1.0 for n in self.names_]
             rest, out = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
             model = lgb.train(parameters, data.subset(rest.tolist()), num_boost_round=size.trees)
             models.append(model)
@@ -271,7 +296,7 @@ class Boosted:
         if calm.any():
             scale = error_scale(base, standing.habits.naive_error[:, None]).reshape(-1)[calm]
             middle = flat_base[calm] + scale * self.trust_["steady"] * self._average("steady", x[calm])
-            spread = np.exp(self._average("spread", x[calm]))
+            spread = self._spread(self._average("spread", x[calm]), self.trust_["spread"])
             shape, centre = self.steady_.at(spread, levels)
             quantiles[calm] = middle[:, None] + (scale * spread)[:, None] * shape
             mean[calm] = middle + scale * spread * centre
@@ -305,7 +330,7 @@ class Boosted:
         about: dict[str, Any] = {
             "format": _FORMAT, "settings": asdict(self.settings), "horizon": self.horizon_, "boosting": self.boosting_,
             "reason": self.reason_, "trees": {k: len(v) for k, v in self.trees_.items()}, "only": self.only_,
-            "names": list(self.names_), "trust": self.trust_,
+            "names": list(self.names_), "trust": self.trust_, "usual_size": getattr(self, "usual_size_", None),
         }
         (folder / "boosted.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -321,6 +346,8 @@ class Boosted:
             model.horizon_, model.boosting_, model.reason_ = about["horizon"], about["boosting"], about["reason"]
             model.only_, model.names_ = about["only"], tuple(about["names"])
             model.trust_ = about["trust"]
+            if about["usual_size"] is not None:
+                model.usual_size_ = about["usual_size"]
             model.trees_ = {kind: [lgb.Booster(model_file=str(folder / f"trees-{kind}-{i}.txt")) for i in range(count)]
                             for kind, count in about["trees"].items()}
             with np.load(folder / "boosted.npz", allow_pickle=False) as arrays:
@@ -338,6 +365,11 @@ def _weights(value: np.ndarray) -> np.ndarray:
     middle = np.median(value)
     out = np.clip(value, middle / 20, middle * 20)
     return out / out.mean()
+
+
+def _laplace_loss(error: np.ndarray, spread: np.ndarray, weight: np.ndarray) -> float:
+    """Weighted log score of errors under a Laplace law of these spreads, at the best common factor."""
+    return float(np.average(np.log(spread), weights=weight) + np.log(np.average(np.abs(error) / spread, weights=weight)))
 
 
 def _poisson_loss(ratio: np.ndarray, expected: np.ndarray, weight: np.ndarray) -> float:

@@ -12,7 +12,18 @@ import polars as pl
 
 from shelfcast.features.history import TINY, Rhythm
 from shelfcast.features.places import Piece, Pooled, group_codes, group_keys, pool
-from shelfcast.features.table import Block, Scheme, Standing, base_terms, choose_crossed, learn_scheme, make_block, stand
+from shelfcast.features.table import (
+    BASE_TERMS,
+    Block,
+    Scheme,
+    Standing,
+    base_terms,
+    choose_crossed,
+    choose_drivers,
+    learn_scheme,
+    make_block,
+    stand,
+)
 from shelfcast.names import ITEM, LOCATION, SALES
 from shelfcast.panel import PERIOD, SERIES, SalesPanel
 
@@ -21,7 +32,9 @@ POOLED_CELLS = 4_000_000  # series x periods held at once while pooling
 SAMPLE_CELLS = 10_000_000  # series x periods learned from at most: bounds memory on long daily panels
 MOST_POOLED = 300_000  # series; of more than these only the active ones are pooled
 YEARS_OF_ORIGINS = 2.0
-YEARS_FOR_SEASON = 2.2  # of history, for the position in the year to be a feature: with less, trees learn one year by heart
+YEARS_FOR_SEASON = 1.0  # of history, for the position in the year to be a feature
+MOST_OF_A_YEAR = 0.8
+BLIND = 0.15  # weight of origins that do not know last year, where the forecast does: what is learned there is another task
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,11 @@ class Sample:
     scheme: Scheme
     pooled: Pooled
     horizon: int
+
+    @property
+    def settled(self) -> bool:
+        """Most of a year of past forecasts knew the year before: errors of the others need not speak for the next ones."""
+        return self.block.sales.shape[1] >= (1 + MOST_OF_A_YEAR) * self.scheme.rhythm.year
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,9 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
     scheme = learn_scheme(panel, few, horizon=steps, country=country)
     width = min(span, rhythm.context)
     crossed = choose_crossed(make_block(few, scheme, context=width, horizon=0), scheme)
-    scheme = replace(scheme, crossed=crossed, year=span >= YEARS_FOR_SEASON * panel.frequency.per_year)
+    scheme = replace(scheme, crossed=crossed)
+    drivers = choose_drivers(make_block(few, scheme, context=width, horizon=0), scheme)
+    scheme = replace(scheme, drivers=drivers, year=span >= YEARS_FOR_SEASON * panel.frequency.per_year)
     keys = group_keys(panel.series)
     whole = panel if len(panel) <= MOST_POOLED else panel.select(active)
     size = max(1, POOLED_CELLS // width)
@@ -80,7 +100,7 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
     def pieces() -> Iterator[Piece]:
         for chunk in whole.chunks(size):
             block = make_block(chunk, scheme, context=width, horizon=0)
-            yield Piece(block.sales, block.cells, group_codes(chunk.series, keys))
+            yield Piece(block.sales, block.cells, group_codes(chunk.series, keys), block.drive)
 
     pooled = pool(pieces, keys, rhythm, size=scheme.cells, first=panel.cutoff - width + 1, width=width)
     block = make_block(part, scheme, context=reach, horizon=min(steps, given), keys=keys)
@@ -118,7 +138,7 @@ def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
         origins = [o for o in range(width - 2, max(0, width - 2 - 4), -1) if o >= 0]
     share = np.array([0.5 ** ((width - 1 - o) / (2 * rhythm.year)) for o in origins])
     full_year = width - 1 >= rhythm.year + rhythm.halves[1]
-    share *= np.where(np.array(origins) >= rhythm.year + rhythm.halves[1] if full_year else True, 1.0, 0.5)
+    share *= np.where(np.array(origins) >= rhythm.year + rhythm.halves[1] if full_year else True, 1.0, BLIND)
     quota = most_rows * share / share.sum()
     out = []
     known = np.isfinite(block.sales)
@@ -157,6 +177,11 @@ class Stand:
     truth: np.ndarray
 
     @property
+    def knows(self) -> np.ndarray:
+        """bool (S, K): the same period of last year is known."""
+        return np.isfinite(self.terms[..., BASE_TERMS.index("own year ago")])
+
+    @property
     def usable(self) -> np.ndarray:
         """bool (S, K): the truth is known and the series was alive."""
         alive = (self.standing.habits.count > 0) & (self.standing.levels.long > TINY)
@@ -179,4 +204,5 @@ def take(block: Block, series: np.ndarray) -> Block:
     return Block(block.first, block.sales[series], block.closed[series], block.cells[series],
                  {k: v[series] for k, v in block.known.items()}, {k: v[series] for k, v in block.past.items()},
                  {k: v[series] for k, v in block.static.items()}, {k: v[series] for k, v in block.last_on.items()},
-                 {k: v[series] for k, v in block.next_on.items()}, {k: block.groups[k][series] for k in (ITEM, LOCATION)})
+                 {k: v[series] for k, v in block.next_on.items()}, {k: block.groups[k][series] for k in (ITEM, LOCATION)},
+                 block.drive[series])

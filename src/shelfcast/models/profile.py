@@ -38,7 +38,7 @@ _OWN, _MIDDLE, _GROWTH = (BASE_TERMS.index(n) for n in ("own year ago", "middle/
 _PRIOR_ROWS = 200.0  # rows of evidence that they are worth
 _ENOUGH_ROWS = 2_000  # past forecasts that know last year, from which on those that do not are left out
 _SHARES = np.linspace(0, 0.8, 9)  # of last year's value that are tried
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,8 @@ class Profile:
         spread = base_spread(rows["noise"])
         scale = error_scale(base, rows["naive"])
         errors = (rows["truth"] - base) / (scale * spread)
-        calm = ~slow
+        knows = np.isfinite(rows["terms"][:, _OWN])
+        calm = ~slow & knows if sample.settled and (~slow & knows).sum() >= _ENOUGH_ROWS else ~slow
         self.steady_ = SteadyShape.learn(errors[calm], spread[calm], np.ones(int(calm.sum())))
         self.slow_ = SlowShape.learn(np.maximum(rows["truth"][slow], 0), base[slow], rows["size"][slow])
         return self
