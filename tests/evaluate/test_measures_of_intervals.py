@@ -111,6 +111,23 @@ def test_the_interval_score_is_the_pinball_loss_of_its_two_ends():
     assert found == pytest.approx(2 * losses.sum() / 0.2)
 
 
+def test_intervals_and_crps_agree_with_utilsforecast():
+    losses = pytest.importorskip("utilsforecast.losses")
+    rng = np.random.default_rng(6)
+    actual, quantiles = rng.gamma(2, 5, (4, 14)), np.sort(rng.gamma(2, 5, (4, 14, 9)), axis=2)
+    table = pl.DataFrame({"unique_id": np.repeat(np.arange(4), 14), "ds": np.tile(np.arange(14), 4), "y": actual.ravel()})
+    table = table.with_columns(pl.Series(f"q{i}", quantiles[:, :, i].ravel()) for i in range(9))
+    table = table.with_columns(pl.col("q0").alias("f-lo-80"), pl.col("q8").alias("f-hi-80"))
+    covered = losses.coverage(table, ["f"], 80).sort("unique_id")["f"].to_numpy()
+    winkler = losses.winkler_score(table, ["f"], 80).sort("unique_id")["f"].to_numpy()
+    scaled = losses.scaled_crps(table, {"f": [f"q{i}" for i in range(9)]}, np.array(DECILES)).sort("unique_id")["f"].to_numpy()
+    for i in range(4):
+        y, low, high = actual[[i]], quantiles[[i], :, 0], quantiles[[i], :, 8]
+        assert metrics.interval_coverage(y, low, high) == pytest.approx(covered[i])
+        assert metrics.interval_score(y, low, high, share=0.8) == pytest.approx(winkler[i])
+        assert metrics.wql(y, quantiles[[i]], np.array(DECILES)) == pytest.approx(scaled[i])
+
+
 def test_stability_is_the_spread_over_windows():
     assert metrics.stability(np.array([1.0, 2.0, 3.0, np.nan])) == 1.0
     assert np.isnan(metrics.stability(np.array([1.0])))

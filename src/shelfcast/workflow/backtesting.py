@@ -24,7 +24,7 @@ import polars as pl
 
 import shelfcast
 from shelfcast.data.split import window_cutoffs
-from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten
+from shelfcast.errors import DataError, SettingsError, UnknownNameError, masked, printable, shorten
 from shelfcast.evaluate.backtest import levels_told
 from shelfcast.evaluate.scores import measure_names
 from shelfcast.evaluate.summary import Summary, summarise
@@ -97,29 +97,19 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
     with clock("overrides"):
         judged = judge_overrides(plan, panel, overrides, cutoffs, say=say, progress=progress)
     plan = judged.plan
-    pieces = [plan.piece(model, cutoff) for cutoff in cutoffs for model in plan.models]
-    told = [json.loads((piece / PIECE).read_text(encoding="utf-8")) for piece in pieces]
-    scores = pl.concat([_labelled(pl.read_parquet(piece / "scores.parquet"), one) for piece, one in zip(pieces, told, strict=True)])
-    if not scores.height:
-        raise SettingsError(f"Nothing is known of the sales in the {settings.windows} windows, so nothing can be measured there.")
-    losses = pl.concat([_labelled(pl.read_parquet(piece / "losses.parquet"), one, cutoff=False)
-                        for piece, one in zip(pieces, told, strict=True)])
+    told, scores, losses = _gathered(plan, cutoffs)
     found = summarise(scores, metrics=metrics, baseline=BASELINE)
-    manifest = Manifest(
-        verb="backtest", model=", ".join(plan.models), why_model="asked for", device=DEVICE, why_device=WHY_DEVICE,
-        seed=settings.seed, fingerprint=plan.fingerprint, cutoff=str(panel.frequency.date(panel.cutoff)),
-        frequency=str(panel.frequency), horizon=settings.horizon, seconds=dict(clock.seconds),
-        counts={"series": len(panel), "scored": max(one["scored"] for one in told), "rows": panel.rows.height,
-                "windows": settings.windows, "pieces": len(pieces), "pieces_kept": kept,
-                "rejected_rows": cleaned.rejected_count, **{f"findings_{k.lower()}": v for k, v in severities(findings).items()}},
-        notes=(*lines.told, *levels_told(settings.levels)), models=tuple(told))
+    counts = {"rejected_rows": cleaned.rejected_count, "pieces_kept": kept,
+              **{f"findings_{k.lower()}": v for k, v in severities(findings).items()}}
+    notes = tuple(levels_told(settings.levels))
+    manifest = _manifest(plan, panel, told, counts=counts, notes=(*lines.told, *notes), clock=clock)
     results = _results(found, plan, manifest, told)
     summary = {**_summary(settings, found, manifest, told, cutoffs), "overrides": judged.summary()}
     with whole_folder(settings.run) as out:
         _fill(out, plan, cutoffs, scores, losses, results)
         judged.write(out, cutoffs)
         write_backtest(out / "report.html", scores, found, title=_title(settings), facts=_facts(settings, manifest, cutoffs),
-                       notes=manifest.notes[len(lines.told):])
+                       notes=notes)
         (out / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
         replace(manifest, seconds=clock.seconds).write(out, settings=as_json(settings))
     shutil.rmtree(plan.folder, ignore_errors=True)
@@ -224,6 +214,28 @@ def _labelled(table: pl.DataFrame, piece: Mapping[str, Any], *, cutoff: bool = T
         del labels["cutoff"]
     first = ["window", "cutoff", "model", *(k for k in KEYS if k in table.columns)]
     return table.with_columns(**labels).select(*first, pl.exclude(first))
+
+
+def _gathered(plan: Plan, cutoffs: list[str]) -> tuple[list[dict[str, Any]], pl.DataFrame, pl.DataFrame]:
+    """What the pieces say of themselves, all scores and all losses; window by window."""
+    pieces = [plan.piece(model, cutoff) for cutoff in cutoffs for model in plan.models]
+    told = [json.loads((piece / PIECE).read_text(encoding="utf-8")) for piece in pieces]
+    scores = pl.concat([_labelled(pl.read_parquet(piece / "scores.parquet"), one) for piece, one in zip(pieces, told, strict=True)])
+    if not scores.height:
+        raise DataError(f"Nothing is known of the sales in the {plan.windows} windows, so nothing can be measured there.")
+    losses = pl.concat([_labelled(pl.read_parquet(piece / "losses.parquet"), one, cutoff=False)
+                        for piece, one in zip(pieces, told, strict=True)])
+    return told, scores, losses
+
+
+def _manifest(plan: Plan, panel: SalesPanel, told: list[dict[str, Any]], *, counts: Mapping[str, int], notes: tuple[str, ...],
+              clock: Clock) -> Manifest:
+    counted = {"series": len(panel), "scored": max(one["scored"] for one in told), "rows": panel.rows.height,
+               "windows": plan.windows, "pieces": len(told), **counts}
+    return Manifest(verb="backtest", model=", ".join(plan.models), why_model="asked for", device=DEVICE, why_device=WHY_DEVICE,
+                    seed=plan.seed, fingerprint=plan.fingerprint, cutoff=str(panel.frequency.date(panel.cutoff)),
+                    frequency=str(panel.frequency), horizon=plan.horizon, seconds=dict(clock.seconds), counts=counted, notes=notes,
+                    models=tuple(told))
 
 
 def _results(found: Summary, plan: Plan, manifest: Manifest, told: list[dict[str, Any]]) -> pl.DataFrame:
