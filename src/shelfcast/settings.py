@@ -196,6 +196,8 @@ class BacktestSettings(SalesSettings):
             raise UnknownNameError("way to refit", str(self.refit), ["every", "once"])
         if not self.models:
             raise SettingsError("A backtest needs at least one model, such as --models auto,naive.")
+        if not self.metrics:
+            raise SettingsError("A backtest shows at least one measure, such as --metrics SQL,WAPE.")
         twice = sorted({m for m in self.models if self.models.count(m) > 1})
         if twice:
             raise SettingsError(f"The model {shorten(twice[0])!r} is named twice; once suffices.")

@@ -178,6 +178,7 @@ def test_pieces_of_other_sales_are_not_taken(tmp_path):
 
 @pytest.mark.parametrize(("flags", "words"), [
     (("--models", "nave"), "Did you mean 'naive'"), (("--metrics", "wpae"), "No measure is called 'WPAE'. Did you mean 'WAPE'"),
+    (("--models", ",,"), "at least one model"), (("--metrics", ","), "at least one measure"),
     (("--windows", "0"), "number of windows is 0"), (("--windows", "99"), "need more than"),
     (("--jobs", "0"), "number of jobs is 0"),
     (("--step", "0"), "step between windows is 0"), (("--levels", "0.1,0.9"), "must hold 0.5"),

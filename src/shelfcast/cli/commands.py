@@ -83,7 +83,7 @@ def forecast(options: argparse.Namespace) -> int:
 
 def backtest(options: argparse.Namespace) -> int:
     """`shelfcast backtest`"""
-    chosen: dict[str, Any] = {name: value for name in ("models", "metrics") if (value := _flat(getattr(options, name)))}
+    chosen: dict[str, Any] = {name: _flat(given) for name in ("models", "metrics") if (given := getattr(options, name))}
     settings = BacktestSettings(
         **_source(options), **chosen, horizon=options.horizon, windows=options.windows, step=options.step, refit=options.refit,
         own_ends=options.own_ends, options={k: _value(v) for k, v in _merged(options.options).items()}, seed=options.seed,
