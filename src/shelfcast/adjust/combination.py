@@ -76,8 +76,11 @@ class Combination:
         groups = class_codes(panel)
         said = {name: model.predict(panel, horizon=horizon, levels=LEVELS) for name, model in self.members.items()}
         floor = None if panel.net_of_returns else 0.0
-        mixed = calibrate(combine(said, self.weights, groups), self.calibration, groups, levels=levels, floor=floor)
-        return mixed if self.unseen is None else widen_unseen(mixed, self.unseen, floor=floor)
+        needed = tuple(sorted({*levels, 0.5}))  # widening is measured from the median
+        mixed = calibrate(combine(said, self.weights, groups), self.calibration, groups, levels=needed, floor=floor)
+        if self.unseen is not None:
+            mixed = widen_unseen(mixed, self.unseen, floor=floor)
+        return replace(mixed, levels=levels, quantiles=mixed.quantiles[:, :, [needed.index(q) for q in levels]])
 
     def save(self, folder: Path) -> None:
         """Write members, weights and calibration into a folder."""

@@ -32,7 +32,7 @@ _FAINT: Final = 0.03  # a weight below this costs a model's time and moves nothi
 _MOST_CELLS: Final = 12_000  # cells of a window that weights are learned from; more changes the third digit of a weight
 _ROUNDS: Final = 80
 _PICKS: Final = 24  # of the greedy selection: weights are multiples of 1/24
-_CELL_LIMIT: Final = 20.0  # scaled losses beyond so many times the mean count as that: one odd series shall not rule
+_CELL_LIMIT: Final = 20.0  # scaled losses beyond so many times the usual count as that: one odd series shall not rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,8 @@ def _draw(trial: Trial, members: Sequence[str], rng: np.random.Generator) -> tup
     if len(row):
         # Scales near nought (series that hardly ever move) would rule the sum; bounded, they count as their like do.
         best = np.min([_losses(truth, quantiles[:, m]) for m in range(len(members))], axis=0) * weight
-        weight = weight * np.minimum(1.0, _CELL_LIMIT * best.mean() / np.maximum(best, 1e-12))
+        usual = best[best <= np.quantile(best, 0.99)].mean()
+        weight = weight * np.minimum(1.0, _CELL_LIMIT * usual / np.maximum(best, 1e-12))
         weight = weight / len(row)  # each window counts alike
     return truth, quantiles, weight, trial.classes[row]
 

@@ -1,0 +1,186 @@
+"""auto: tries models on the past alone, weighs them, keeps to a budget, and can be kept and loaded."""
+
+import json
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shelfcast.adjust.saving import check_forecaster, load_forecaster, save_forecaster
+from shelfcast.cli.main import main
+from shelfcast.errors import SettingsError, WeightsError
+from shelfcast.models.registry import make_model, missing_package, save_model
+from shelfcast.panel import SalesPanel
+from shelfcast.settings import ForecastSettings, parse_budget
+from shelfcast.workflow.automatic import AutoForecaster, AutoSettings, Plan, make_plan, window_count
+
+H = 7
+DAYS = 150
+FIRST = date(2024, 1, 1)
+FAST = {"effort": "fast", "threads": 1}
+
+pytestmark = pytest.mark.skipif(missing_package("boosted") is not None, reason="needs lightgbm")
+
+
+def frame(kind: str = "rhythm", *, days: int = DAYS, seed: int = 0) -> pl.DataFrame:
+    """4 items in 3 places: a weekday rhythm with Poisson noise, or walks whose best forecast is the value of last week."""
+    rng = np.random.default_rng(seed)
+    when = [FIRST + timedelta(days=t) for t in range(days)]
+    parts = []
+    for i in range(4):
+        for j in range(3):
+            if kind == "rhythm":
+                sales = rng.poisson(3 * (i + 1) * (j + 1) * np.array([1.0, 0.8, 0.9, 1.0, 1.4, 1.8, 0.7])[np.arange(days) % 7])
+            else:
+                steps = rng.normal(0, 20, (-(-days // 7), 7))
+                sales = 1000 + np.cumsum(steps, axis=0).reshape(-1)[:days]
+            parts.append(pl.DataFrame({"item": f"i{i}", "location": f"l{j}", "date": when, "sales": sales.astype(float)}))
+    return pl.concat(parts)
+
+
+def fitted(panel: SalesPanel, **more: object) -> AutoForecaster:
+    return AutoForecaster(AutoSettings(horizon=H, options=FAST, **more)).fit(panel)
+
+
+@pytest.fixture(scope="module")
+def panel() -> SalesPanel:
+    return SalesPanel.from_frame(frame(), freq="D")
+
+
+@pytest.fixture(scope="module")
+def auto(panel: SalesPanel) -> AutoForecaster:
+    return fitted(panel)
+
+
+def test_it_tells_what_was_tried_what_counts_and_what_that_gains(auto):
+    account = auto.account()
+    assert {row["model"] for row in account["trials"]} >= {"naive", "profile", "boosted", "auto"}
+    assert len({row["window"] for row in account["trials"]}) == 3
+    assert account["gain_over_naive"] > 0.1 and "better than seasonal naive" in " ".join(account["told"])
+    assert all(sum(v for k, v in row.items() if k != "group") == pytest.approx(1) for row in account["weights"])
+
+
+def test_members_without_weight_are_not_fitted(auto):
+    assert set(auto.combination_.members) == set(auto.combination_.weights.used)
+
+
+def test_slices_give_the_same_numbers_as_the_whole(auto, panel):
+    whole = auto.predict(panel, horizon=H)
+    parts = [auto.predict(part, horizon=H) for part in panel.chunks(5)]
+    np.testing.assert_allclose(np.concatenate([p.quantiles for p in parts]), whole.quantiles, rtol=1e-9)
+
+
+def test_a_level_means_the_same_whatever_levels_are_asked_beside_it(auto, panel):
+    alone = auto.predict(panel, horizon=H, levels=(0.25, 0.9))
+    np.testing.assert_allclose(alone.at(0.9), auto.predict(panel, horizon=H).at(0.9), rtol=1e-9)
+    assert (alone.at(0.25) <= alone.at(0.9)).all()
+
+
+def test_it_comes_back_from_its_folder_and_forecasts_the_same(auto, panel, tmp_path):
+    save_forecaster(auto, tmp_path / "model", panel=panel)
+    check_forecaster(tmp_path / "model")
+    back = load_forecaster(tmp_path / "model", panel=panel)
+    np.testing.assert_allclose(back.predict(panel, horizon=H).quantiles, auto.predict(panel, horizon=H).quantiles, rtol=1e-6)
+    assert not list((tmp_path / "model").rglob("*.pkl"))
+
+
+def test_a_changed_weight_is_called_tampered_with(auto, panel, tmp_path):
+    save_forecaster(auto, tmp_path / "model", panel=panel)
+    about = tmp_path / "model" / "learned" / "combination.json"
+    about.write_text(about.read_text().replace("boosted", "naive"))
+    with pytest.raises(WeightsError, match="damaged"):
+        load_forecaster(tmp_path / "model")
+
+
+def test_a_single_model_is_loaded_by_the_same_door(panel, tmp_path):
+    save_model(make_model("naive").fit(panel), tmp_path / "model")
+    assert load_forecaster(tmp_path / "model").traits.name == "naive"
+
+
+def test_it_looks_at_nothing_behind_the_cutoff():
+    cutoff = FIRST + timedelta(days=DAYS - 1)
+    later = pl.col("date") > cutoff
+    told = []
+    for sales in (pl.col("sales"), pl.when(later).then(1e6).otherwise("sales").alias("sales")):
+        panel = SalesPanel.from_frame(frame(days=DAYS + 20).with_columns(sales), freq="D", cutoff=cutoff)
+        told.append(fitted(panel).predict(panel, horizon=H).quantiles)
+    np.testing.assert_array_equal(*told)
+
+
+def test_the_same_seed_gives_the_same_forecast(auto, panel):
+    np.testing.assert_array_equal(fitted(panel).predict(panel, horizon=H).quantiles, auto.predict(panel, horizon=H).quantiles)
+
+
+def test_naive_wins_where_last_week_is_all_there_is_to_know():
+    walk = SalesPanel.from_frame(frame("walk"), freq="D")
+    made = fitted(walk)
+    mean = dict(made.trials_.group_by("model").agg(pl.col("SQL").mean()).iter_rows())
+    assert mean["auto"] <= 1.02 * mean["naive"]
+
+
+def test_a_short_past_is_left_to_the_profile():
+    short = SalesPanel.from_frame(frame(days=18), freq="D")
+    made = fitted(short)
+    assert made.combination_.weights.used == ("profile",) and "too few" in made.told_[0]
+
+
+def test_a_budget_leaves_out_trials_and_says_so(panel):
+    made = fitted(panel, budget_s=0.5)
+    assert made.trials_.height == 0 and made.combination_.weights.used == ("profile",)
+    assert "time budget" in " ".join(made.told_)
+
+
+def test_an_ample_budget_changes_nothing(panel, auto):
+    np.testing.assert_array_equal(fitted(panel, budget_s=86_400.0).predict(panel, horizon=H).quantiles,
+                                  auto.predict(panel, horizon=H).quantiles)
+
+
+def plan(**more: object) -> Plan:
+    usual = {"models": ("naive", "boosted"), "windows": 3, "base": "boosted", "trial_s": 10.0, "full_s": 40.0, "quick_s": 10.0}
+    return Plan(**{**usual, **more})
+
+
+@pytest.mark.parametrize(("budget", "count", "quick", "base"), [
+    (100.0, 3, False, "boosted"), (65.0, 2, False, "boosted"), (45.0, 3, True, "boosted"), (25.0, 1, True, "boosted"),
+    (12.0, 0, True, "boosted"), (5.0, 0, True, "profile")])
+def test_a_budget_cuts_trials_then_effort_then_boosting(budget, count, quick, base):
+    cut = plan().within(budget)
+    assert (cut.windows, cut.quick, cut.base) == (count, quick, base)
+
+
+def test_without_windows_an_ample_budget_keeps_full_effort():
+    assert not plan(windows=0).within(100.0).quick
+
+
+def test_a_slow_machine_is_found_out_by_the_first_trial():
+    slow = plan().corrected(spent=35.0, left_s=100.0)  # four times slower: 40 s a trial and a quick fit, 160 s a full one
+    assert slow.windows == 2 and slow.quick and slow.told
+
+
+def test_windows_of_the_past_leave_enough_to_learn_from(panel):
+    assert window_count(panel, H) == 3 and window_count(panel, 45) == 0
+    assert make_plan(panel, H, None).windows == 3
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90.0), ("5m", 300.0), ("1h", 3600.0), ("45", 45.0), (None, None)])
+def test_a_budget_is_read_as_people_write_it(text, seconds):
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-5m", "5 weeks", True])
+def test_a_budget_that_is_none_is_refused(text):
+    with pytest.raises(SettingsError, match="90s, 5m, 1h"):
+        ForecastSettings(sales="x.csv", horizon=1, budget=text)
+
+
+def test_a_fitted_auto_forecasts_from_its_folder_on_the_command_line(tmp_path, capsys):
+    frame().write_parquet(tmp_path / "sales.parquet")
+    asked = [str(tmp_path / "sales.parquet"), "--horizon", str(H), "--quiet", "--json"]
+    assert main(["fit", *asked, "--set", "effort=fast", "--run", str(tmp_path / "run")]) == 0
+    account = json.loads(capsys.readouterr().out)["auto"]
+    assert account["weights"] and account["trials"] and account["gain_over_naive"] > 0
+    kept = json.loads((tmp_path / "run" / "manifest.json").read_text())["models"][0]
+    assert kept["weights"] == account["weights"]
+    assert main(["forecast", *asked, "--no-backtest", "--model", str(tmp_path / "run"), "--out", str(tmp_path / "f.parquet")]) == 0
+    assert pl.read_parquet(tmp_path / "f.parquet").height == 12 * H
