@@ -86,7 +86,8 @@ class ForecastSettings(SalesSettings):
     report : HTML file to write
     batch : series forecast at a time; bounds memory, changes no number
     overrides : planners' adjustments, a file or frame that `adjust.override_table.read_overrides` reads; None for none
-    budget : seconds that `auto` may take to fit, or a text such as 90s, 5m, 1h; None lets the data decide alone
+    budget : seconds that `auto` may take to fit, or a text such as 90s, 5m, 1h; half of it for each of the two fits that a
+        forecast with a backtest makes. None lets the data decide alone
     hierarchy : attributes of items and places (also `item` and `location`) by which sums are forecast, too, with their crosses
     reconcile : how series and sums are made to add up, `mint` unless said; `none` leaves both as they are
     """

@@ -27,8 +27,9 @@ def choose_model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecas
     if is_fitted_folder(name):
         folder = fitted_folder(name)
         return load_forecaster(folder, panel=panel), f"fitted before, in {name}"
-    return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options,
-                           budget_s=settings.budget)
+    # A forecast with a backtest fits twice, and the budget is for both.
+    budget = settings.budget if settings.budget is None or not settings.backtest else settings.budget / 2
+    return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options, budget_s=budget)
 
 
 def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,

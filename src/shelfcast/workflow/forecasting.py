@@ -60,7 +60,7 @@ def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | N
     _refuse_early(settings)
     clock, progress = Clock(), progress or Silent()
     prepared = prepare(settings, clock, say, progress)
-    model, why = choose_model(settings, prepared.panel)
+    model, why = choose_model(replace(settings, backtest=False), prepared.panel)  # one fit alone: the whole budget is its own
     with clock("fit"), stage(progress, "fitting", 1):
         model.fit(prepared.panel)
     why = _settled(model, why, say)
