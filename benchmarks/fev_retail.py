@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
-from provenance import DATA, TASKS, append_row
 
+from provenance import DATA, TASKS, append_row
 from shelfcast.data.clean import clean_sales
 from shelfcast.data.read import read_sales
 from shelfcast.data.split import cut
@@ -75,15 +75,18 @@ def panel_of(task, past: pd.DataFrame, known: pd.DataFrame) -> SalesPanel:
     return clean_sales(lines, cutoff=past.date.max().date()).panel
 
 
-def forecast(task, past: pd.DataFrame, panel: SalesPanel, model: str, seed: int) -> tuple[pl.DataFrame, tuple[str, ...], tuple[float, float]]:
+def forecast(task, past: pd.DataFrame, panel: SalesPanel, model: str,
+             seed: int) -> tuple[pl.DataFrame, tuple[str, ...], tuple[float, float]]:
     """Fit once, forecast each series from its own end: table of quantiles by id; what was told; seconds of both."""
     keys = KEYS.get(task.name, {LOCATION: "id"})
     began = time.perf_counter()
     forecaster, _ = make_forecaster(model, panel, horizon=task.horizon, seed=seed)
     forecaster.fit(panel)
     fitted = time.perf_counter()
-    ids = past.groupby("id", sort=False).agg(date=("date", "max"), **{v: (v, "first") for v in keys.values() if v != "id"}).reset_index()
-    ends = pl.from_pandas(ids).with_columns(pl.col(DATE).cast(pl.Date), *(pl.col(v).cast(pl.String).alias(k) for k, v in keys.items()))
+    firsts = {v: (v, "first") for v in keys.values() if v != "id"}
+    ids = past.groupby("id", sort=False).agg(date=("date", "max"), **firsts).reset_index()
+    ends = pl.from_pandas(ids).with_columns(pl.col(v).cast(pl.String).alias(k) for k, v in keys.items())
+    ends = ends.with_columns(pl.col(DATE).cast(pl.Date))
     series = panel.series.with_columns(pl.col(k).cast(pl.String) for k in keys)
     ends = series.join(ends, on=list(keys), how="left", maintain_order="left")
     cutoffs = np.array([panel.frequency.number(d) for d in ends[DATE]])
@@ -98,7 +101,8 @@ def forecast(task, past: pd.DataFrame, panel: SalesPanel, model: str, seed: int)
     return pl.concat(parts), told, (fitted - began, time.perf_counter() - fitted)
 
 
-def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict[object, np.ndarray], model: str, seed: int) -> Scored:
+def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict[object, np.ndarray], model: str,
+                 seed: int) -> Scored:
     """One window: read, clean, fit, forecast, judge."""
     began = time.perf_counter()
     panel = panel_of(task, past, known)
@@ -124,10 +128,11 @@ def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict
         row[name] = float(inside[seen].mean())
     row |= {"prepare_s": prepared, "fit_s": fit_s, "predict_s": predict_s}
     pinball = 2 * np.abs((y[..., None] - q[:, :, at]) * ((y[..., None] <= q[:, :, at]) - np.array(DECILES)))
-    scale = np.array([np.nanmean(np.abs(history[k][task.season:] - history[k][:-task.season])) if len(history[k]) > task.season
-                      else np.nan for k in keys])
+    steps = [np.abs(history[k][task.season:] - history[k][: max(len(history[k]) - task.season, 0)]) for k in keys]
+    scale = np.array([s[np.isfinite(s)].mean() if np.isfinite(s).any() else np.nan for s in steps])
     with np.errstate(invalid="ignore", divide="ignore"):
-        loss = np.nanmean(pinball.mean(2), axis=1) / np.where(scale > 0, scale, np.nan)
+        each = np.nansum(pinball.mean(2), axis=1) / np.isfinite(y).sum(axis=1)
+        loss = each / np.where(scale > 0, scale, np.nan)
     return Scored(row, pl.DataFrame({"id": [str(k) for k in keys], "loss": loss}), told)
 
 
@@ -162,8 +167,8 @@ def standing(name: str, ours: dict[str, object]) -> Iterator[str]:
     mine = f"shelfcast {ours['model']}"
     lines.append((ours["SQL"], mine, *(ours[m] for m in MEASURES)))
     lines.sort()
-    yield f"{name}  ({ours['windows']} windows, {ours['series']:.0f} series, {ours['seconds']:.0f} s; cover80 {ours['cover80']:.3f}, " \
-          f"cover98 {ours['cover98']:.3f})"
+    yield (f"{name}  ({ours['windows']} windows, {ours['series']:.0f} series, {ours['seconds']:.0f} s; "
+           f"cover80 {ours['cover80']:.3f}, cover98 {ours['cover98']:.3f})")
     place = [line[1] for line in lines].index(mine)
     for i, line in enumerate(lines):
         if i < 6 or abs(i - place) <= 1 or line[1] == "Seasonal Naive":
