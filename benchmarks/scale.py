@@ -40,7 +40,7 @@ DAILY = Pace("D", 1, 730, 28, 0.5)
 
 
 def draw(count: int, pace: Pace, target: Path) -> None:
-    """Sales of `count` store-items: Poisson, levels over two decades, a yearly season and by days a weekly one; no rows of zeros."""
+    """Sales of `count` store-items: Poisson, levels over two decades, a yearly season, by days a weekly one; zeros left out."""
     time = np.arange(pace.periods)
     parts = []
     for start in range(0, count, AT_ONCE):

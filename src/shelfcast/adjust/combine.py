@@ -95,7 +95,12 @@ class Weights:
     @classmethod
     def alone(cls, member: str) -> "Weights":
         """All weight on one member, in every demand class."""
-        return cls((member,), CLASSES, np.ones((len(CLASSES), 1)))
+        return cls.believed({member: 1.0})
+
+    @classmethod
+    def believed(cls, shares: Mapping[str, float]) -> "Weights":
+        """The same weights in every demand class, {member: share}, shares that sum to 1: a belief, before anything is tried."""
+        return cls(tuple(shares), CLASSES, np.tile(np.array(list(shares.values())), (len(CLASSES), 1)))
 
 
 def combine(forecasts: Mapping[str, Forecast], weights: Weights, groups: np.ndarray) -> Forecast:

@@ -33,6 +33,10 @@ from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
 
 BASE: Final = "boosted"
+UNTRIED: Final = {"boosted": 0.7, "profile": 0.3}
+"""Weights where nothing can be tried: there trees err more than where they can be tested."""
+FEWEST_HORIZONS: Final = 2
+"""Horizons of history from which on boosting is no worse than the profile."""
 RIVAL: Final = "naive"
 MOST_WINDOWS: Final = 3
 SAMPLE: Final = 3_000  # series that the trials are made on
@@ -93,8 +97,10 @@ class AutoForecaster:
         trials, rows, plan = self._try(panel, plan, began)
         options = {**s.options, **({"effort": "fast"} if plan.quick else {})}
         if not trials:
-            told = [f"{plan.base} forecasts, untried: no window of the past could be replayed.", *plan.told]
-            return self._settle(panel, Weights.alone(plan.base), Calibration.none(), told, options)
+            shares = UNTRIED if plan.base == BASE else {plan.base: 1.0}
+            mixed = " and ".join(f"{name} ({share:.0%})" for name, share in shares.items())
+            told = [f"Untried, for no window of the past could be replayed: {mixed}.", *plan.told]
+            return self._settle(panel, Weights.believed(shares), Calibration.none(), told, options)
         weights = learn_weights(trials, base=plan.base, seed=s.seed)
         mixed = [combine(t.forecasts, weights, t.classes) for t in trials]
         calibration = learn_calibration([Scored(f, t.truth, t.classes) for f, t in zip(mixed, trials, strict=True)],
@@ -186,7 +192,7 @@ def too_short(panel: SalesPanel, horizon: int) -> str:
     """Why boosting cannot learn from this past; empty where it can."""
     length = _length(panel)
     past = f"{length:,} {panel.frequency.noun}s of history and {panel.rows.height:,} rows"
-    if length < 3 * horizon or panel.rows.height < 300:
+    if length < FEWEST_HORIZONS * horizon or panel.rows.height < 300:
         return f"{past} are too few for boosting at horizon {horizon}"
     if panel.frequency.unit in "MQY" and length < 1.5 * panel.frequency.season:
         return f"{past} show no season twice"
