@@ -33,6 +33,8 @@ from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
 
 BASE: Final = "boosted"
+YEAR_AND_LEVEL: Final = 1.25
+"""Years of history that show last year's season and the level that it stood on."""
 UNTRIED: Final = {"boosted": 0.7, "profile": 0.3}
 """Weights where nothing can be tried: there trees err more than where they can be tested."""
 FEWEST_HORIZONS: Final = 2
@@ -276,13 +278,13 @@ def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None) -> Plan:
 def window_count(panel: SalesPanel, horizon: int) -> int:
     """How many windows of the past can be replayed and still resemble the task: 0 to 3.
 
-    Each must leave three horizons and half of the history to learn from, and a whole year where the whole past holds more
-    than a year and the window: a model that knows last year and one that does not are two models.
+    Each must leave three horizons and half of the history to learn from, and a year and a quarter where the whole past holds
+    more than a year and the window: a model that knows last year's shape and its level, and one that does not, are two models.
     """
     length, year = _length(panel), panel.frequency.per_year
     least = max(3 * horizon, length / 2)
     if length - horizon >= year:
-        least = max(least, year)
+        least = max(least, YEAR_AND_LEVEL * year)
     return int(np.clip((length - least) // horizon, 0, MOST_WINDOWS))
 
 
