@@ -5,8 +5,9 @@
     python benchmarks/peers/compare.py --tasks m5_1D --window 0 --release        the sealed window, once a release
 
 Each task's window is written once in a neutral format; each model runs in a process and an environment of its own, reads it and
-writes deciles; all are scored by the same code. Forecasts are kept in benchmarks/peers/work, so that a model that has run is
-scored again, not run again (--again runs it again). Environments are made when absent (benchmarks/peers/PEER/.venv).
+writes deciles; all are scored by the same code. Forecasts are kept in benchmarks/peers/work, so that a peer that has run is
+scored again, not run again (--again runs it again); ours runs again when the commit is another or the tree has changes.
+Environments are made when absent (benchmarks/peers/PEER/.venv).
 """
 
 import argparse
@@ -27,7 +28,7 @@ from exchange import QUANTILES, Window, read_about, read_forecast, read_window, 
 from measured import measured
 from windows import SEALED, SETS, cut_window, public_tasks
 
-from provenance import append_row
+from provenance import append_row, commit
 
 HERE = Path(__file__).resolve().parent
 PEERS = ("statsforecast", "mlforecast", "darts", "neuralforecast", "autogluon")
@@ -87,7 +88,9 @@ def run_model(folder: Path, window: Window, peer: str, model: str, *, again: boo
     out, label = folder / f"{peer}-{model}.parquet", folder / f"{peer}-{model}.json"
     if out.exists() and label.exists() and not again:
         kept = json.loads(label.read_text(encoding="utf-8"))
-        return Result(out, **kept)
+        now = commit()
+        if peer != OURS or (kept.get("commit") == now and not now.endswith("+")):  # ours of other code is another model
+            return Result(out, kept["seconds"], kept["cpu"], kept["megabytes"])
     threads = str(window.about.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
     os.environ.update(dict.fromkeys(names, threads) | {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"})
@@ -99,7 +102,7 @@ def run_model(folder: Path, window: Window, peer: str, model: str, *, again: boo
         print(f"{peer} {model}: {why} after {ran.seconds:.0f} s\n{ran.tail()}", file=sys.stderr)
         return None
     result = Result(out, ran.seconds, ran.cpu, ran.megabytes)
-    cost = {"seconds": result.seconds, "cpu": result.cpu, "megabytes": result.megabytes}
+    cost = {"seconds": result.seconds, "cpu": result.cpu, "megabytes": result.megabytes, "commit": commit()}
     label.write_text(json.dumps(cost) + "\n", encoding="utf-8")
     return result
 
