@@ -33,6 +33,7 @@ from shelfcast.periods import Frequency
 
 FAR = 60  # periods to a flag beyond which the distance no longer matters
 MOST_CATEGORIES = 60  # a text covariate with more values is left out: it would stand for a series
+LEAST_KNOWN = 0.5  # share of the history's periods below which a covariate began too late to be told apart from the time
 CROSSED_FLAGS = 2  # flags that are crossed with the weekday
 
 
@@ -103,11 +104,15 @@ def learn_scheme(panel: SalesPanel, sample: SalesPanel, *, horizon: int, country
     categories = panel.categories
     dense = sample.dense(horizon=min(horizon, sample.horizon_given()))
     flags, numbers = [], []
+    history = dense.sales.shape[1]
     texts = {n: v for n, v in categories.items() if panel.covariates[n] == "known" and len(v) <= MOST_CATEGORIES}
     for name, values in dense.known.items():
         if name in categories or name == panel.closed_when:
             continue
-        seen = values[np.isfinite(values)]
+        known = np.isfinite(values)
+        if known[:, :history].any(axis=0).mean() < LEAST_KNOWN:
+            continue
+        seen = values[known]
         if len(seen) and np.isin(seen, (0.0, 1.0)).all():
             flags.append(name)
         elif len(seen):
