@@ -46,7 +46,7 @@ def test_what_only_the_day_of_the_month_tells_is_learned(learned):
 
 def test_both_kinds_of_demand_are_learned_apart(learned):
     _, model = learned
-    assert model.boosting_ and set(model.trees_) == {"steady", "spread", "slow"}
+    assert model.boosting_ and set(model.trees_) == {"steady", "steady square", "spread", "slow"}
 
 
 def test_slow_series_keep_their_zeros(learned):

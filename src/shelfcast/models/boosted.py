@@ -2,8 +2,9 @@
 
 Direct multi-horizon: one row per series, origin and step ahead, with the step as a feature. Two kinds of demand are learned apart.
 
-steady  LightGBM with absolute loss on (sales - profile) / scale, the median; a second small one learns how large the errors
-        are, from errors that the first made on data it had not seen; pooled standardised errors give the quantiles.
+steady  LightGBM on (sales - profile) / scale, six parts with absolute and four with squared loss, which err in different places;
+        a small one learns how large the errors are, from errors made on data not seen; pooled standardised errors give the
+        quantiles.
 slow    (many periods without a sale) LightGBM with Poisson loss on sales / profile, the mean; quantiles come from what was
         sold, in units of a usual sale, where as much was expected.
 
@@ -53,6 +54,8 @@ _BLOCKS = 4  # blocks of time from which on folds are blocks of time
 _TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
 LEAST_TRUST = 0.85  # one model's unseen errors ask for too little: the average of all errs less than any of them
 _SEASON = ("day_of_year", "week_of_year", "month", "days_from_easter", "days_from_mothers_day", "days_from_thanksgiving")
+FAMILIES = {"steady": ("regression_l1", 0.6, 1.0), "steady square": ("regression", 0.4, 0.6)}
+"""Trees that are averaged into the middle of steady demand: objective, weight, share of the trees."""
 _ENOUGH = 2_000  # rows that know last year, from which on the errors of those that do not are left aside
 _KINDS = ("steady", "slow")
 
@@ -203,7 +206,12 @@ class Boosted:
     def _fit_steady(self, rows: _Rows, *, settled: bool) -> None:
         target = np.clip((rows.truth - rows.base) / rows.scale, -3, 5)
         weight = _weights(rows.scale / rows.naive)
-        self.trees_["steady"], unseen = self._train(rows.x, target, weight, rows.fold, objective="regression_l1")
+        unseen = np.zeros(len(target))
+        for seed, (kind, (objective, share, trees)) in enumerate(FAMILIES.items()):
+            full = SIZES[self.settings.effort]
+            size = _Size(0, round(trees * full.trees), full.leaves, full.rate)
+            self.trees_[kind], said = self._train(rows.x, target, weight, rows.fold, objective=objective, size=size, seed=seed)
+            unseen += share * said
         losses = [float(np.average(np.abs(target - a * unseen), weights=weight)) for a in _TRUST]
         self.trust_["steady"] = self._share(losses)
         left = target - self.trust_["steady"] * unseen
@@ -237,7 +245,7 @@ class Boosted:
         self.slow_ = SlowShape.learn(np.maximum(rows.truth, 0), expected, rows.size)
 
     def _train(self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, fold: np.ndarray, *, objective: str,
-               size: _Size | None = None) -> tuple[list[lgb.Booster], np.ndarray]:
+               size: _Size | None = None, seed: int = 0) -> tuple[list[lgb.Booster], np.ndarray]:
         """Models that each leave out a fold, and what they say of the rows they have not seen."""
         size = size or SIZES[self.settings.effort]
         parameters = {
@@ -245,7 +253,7 @@ class Boosted:
             "min_data_in_leaf": int(np.clip(len(target) // 500, 20, 200)), "bagging_fraction": 0.7, "bagging_freq": 1,
             "lambda_l2": 1.0, "max_bin": 127, "verbose": -1, "deterministic": True, "force_row_wise": True,
             "num_threads": self.settings.threads if len(target) >= FEW_ROWS else 1,
-            "seed": self.settings.seed, "max_cat_threshold": 16, "cat_smooth": 20.0,
+            "seed": self.settings.seed + 1_000 * seed, "max_cat_threshold": 16, "cat_smooth": 20.0,
         }
         data = lgb.Dataset(x, target, weight=weight, feature_name=_plain(self.names_),
                            categorical_feature=[i for i, n in enumerate(self.names_) if n in self.categorical_],
@@ -295,7 +303,8 @@ class Boosted:
         flat_base, calm = base.reshape(-1), ~slow
         if calm.any():
             scale = error_scale(base, standing.habits.naive_error[:, None]).reshape(-1)[calm]
-            middle = flat_base[calm] + scale * self.trust_["steady"] * self._average("steady", x[calm])
+            said = sum(share * self._average(kind, x[calm]) for kind, (_, share, _) in FAMILIES.items())
+            middle = flat_base[calm] + scale * self.trust_["steady"] * said
             spread = self._spread(self._average("spread", x[calm]), self.trust_["spread"])
             shape, centre = self.steady_.at(spread, levels)
             quantiles[calm] = middle[:, None] + (scale * spread)[:, None] * shape
@@ -320,7 +329,7 @@ class Boosted:
         self.profile_.save(folder)
         for kind, models in self.trees_.items():
             for i, model in enumerate(models):
-                model.save_model(str(folder / f"trees-{kind}-{i}.txt"))
+                model.save_model(str(folder / _file(kind, i)))
         arrays: dict[str, np.ndarray] = {}
         if "steady" in self.trees_:
             arrays |= {"edges": self.steady_.edges, "values": self.steady_.values, "means": self.steady_.means}
@@ -348,7 +357,7 @@ class Boosted:
             model.trust_ = about["trust"]
             if about["usual_size"] is not None:
                 model.usual_size_ = about["usual_size"]
-            model.trees_ = {kind: [lgb.Booster(model_file=str(folder / f"trees-{kind}-{i}.txt")) for i in range(count)]
+            model.trees_ = {kind: [lgb.Booster(model_file=str(folder / _file(kind, i))) for i in range(count)]
                             for kind, count in about["trees"].items()}
             with np.load(folder / "boosted.npz", allow_pickle=False) as arrays:
                 if "steady" in model.trees_:
@@ -376,6 +385,10 @@ def _poisson_loss(ratio: np.ndarray, expected: np.ndarray, weight: np.ndarray) -
     """Weighted Poisson deviance, less what does not depend on the expectation."""
     expected = np.maximum(expected, 1e-6)
     return float(np.average(expected - ratio * np.log(expected), weights=weight))
+
+
+def _file(kind: str, number: int) -> str:
+    return f"trees-{kind.replace(' ', '-')}-{number}.txt"
 
 
 def _plain(names: Sequence[str]) -> list[str]:
