@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adjust.override_cases import CUTOFF, ITEMS, PLACES, one, overrides, small
-from shelfcast.adjust.override import Shapes, apply, decide_moves
+from shelfcast.adjust.moving import Shapes
+from shelfcast.adjust.override import apply, decide_moves
 from shelfcast.adjust.override_table import read_overrides
 from shelfcast.errors import DataError
 from shelfcast.forecast import Forecast

@@ -12,16 +12,17 @@ An amount (not a factor) given for several series is their total in each period,
 equally where all of these are 0. What is locked within such a group counts towards its value; what a later override takes out
 of it does not: it changes the total, as its author must have wanted.
 
-A mean of 0 has no relative spread, and that of a very different size is none to go by (a mean of 0.05 with a median of 0 says
-nothing of 10 units). There a value takes the shape that the forecast's own series of that size have on average.
+A value of a very different size than the mean takes the shape that the forecast's own series of that size have on average; see
+`adjust.moving`.
 """
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import polars as pl
 
+from shelfcast.adjust.moving import Shapes, moved
 from shelfcast.adjust.override_table import (
     AMOUNT,
     FIRST,
@@ -43,49 +44,6 @@ from shelfcast.periods import Frequency
 
 VALUE, FACTOR, ADD, LOCK = range(4)
 _CODES: Final = {"value": VALUE, "factor": FACTOR, "add": ADD, "lock": LOCK}
-# A value up to so many times the mean, or so small a part, keeps the series' own relative spread. On days of at least 1.5 times the
-# expected sales, with values that were right within 40 %, the quantile loss on Online Retail was 8.71 with the own spread always,
-# 7.19 with a limit of 4, 7.03 with 2; on Dominick's 5118, 5047 and 4978.
-OWN_SHAPE: Final = 2.0
-_SIZES: Final = 96  # classes of size: powers of two from 2^-32 units up
-_SMALLEST: Final = -32
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """What distributions of each size look like in a forecast: sums over its periods by class of the mean, (96, Q + 1).
-
-    Sums of batches add up, so a forecast of any length can be looked at batch by batch. The last column is the sum of the means.
-    """
-
-    sums: np.ndarray
-
-    @classmethod
-    def of(cls, forecast: Forecast) -> Self:
-        """The shapes in a forecast, or a batch of one."""
-        mean = forecast.mean.reshape(-1)
-        counted = mean > 0
-        sums = np.zeros((_SIZES, len(forecast.levels) + 1))
-        size = _size(mean[counted])
-        for i in range(len(forecast.levels)):
-            sums[:, i] = np.bincount(size, forecast.quantiles[:, :, i].reshape(-1)[counted], _SIZES)
-        sums[:, -1] = np.bincount(size, mean[counted], _SIZES)
-        return cls(sums)
-
-    def __add__(self, other: "Shapes") -> "Shapes":
-        return Shapes(self.sums + other.sums)
-
-    def relative(self, mean: np.ndarray) -> np.ndarray:
-        """Quantiles as parts of the mean, (K, Q), for means (K,): of the nearest size that occurs; 1 when nothing does."""
-        seen = np.flatnonzero(self.sums[:, -1] > 0)
-        if not len(seen):
-            return np.ones((len(mean), self.sums.shape[1] - 1))
-        wanted = _size(np.maximum(mean, 2.0**_SMALLEST))
-        right = np.clip(np.searchsorted(seen, wanted), 0, len(seen) - 1)
-        left = np.maximum(right - 1, 0)
-        nearest = seen[np.where(np.abs(seen[left] - wanted) <= np.abs(seen[right] - wanted), left, right)]
-        # Rising quantiles stay so when summed; only rounding could cross them.
-        return np.maximum.accumulate(self.sums[nearest, :-1] / self.sums[nearest, -1:], axis=1)
 
 
 @dataclass(frozen=True)
@@ -128,16 +86,13 @@ class Moves:
     def _moved(self, quantiles: np.ndarray, winner: np.ndarray, after: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Quantiles (K, Q) of K periods whose mean goes from before (K,) to after (K,)."""
         kind, amount = _codes(self.overrides)[winner], self.overrides.table[AMOUNT].to_numpy()[winner]
-        with np.errstate(over="ignore"):
-            ratio = np.where(before > 0, after / np.where(before > 0, before, 1.0), 0.0)
-        strange = (kind == VALUE) & (after > 0) & ~((ratio <= OWN_SHAPE) & (ratio >= 1 / OWN_SHAPE))
-        ratio = np.where(kind == FACTOR, amount, np.where(strange, 0.0, ratio))
-        out = quantiles * ratio[:, None]
-        out[strange] = after[strange, None] * self.shapes.relative(after[strange])
+        out = quantiles * np.where(kind == FACTOR, amount, 1.0)[:, None]
+        value = kind == VALUE
+        out[value] = moved(quantiles[value], before[value], after[value], self.shapes)
         add = kind == ADD
         floor = np.minimum(quantiles[add], 0.0)  # below zero only what was there already, net of returns
-        moved = np.maximum(quantiles[add] + (after - before)[add, None], floor)
-        out[add] = np.where(((after <= 0) & (after < before))[add, None], floor, moved)
+        risen = np.maximum(quantiles[add] + (after - before)[add, None], floor)
+        out[add] = np.where(((after <= 0) & (after < before))[add, None], floor, risen)
         out[kind == LOCK] = after[kind == LOCK, None]
         return out
 
@@ -388,7 +343,3 @@ def _many(count: int) -> str:
 
 def _codes(overrides: Overrides) -> np.ndarray:
     return overrides.table[KIND].replace_strict(_CODES, return_dtype=pl.Int8).to_numpy()
-
-
-def _size(mean: np.ndarray) -> np.ndarray:
-    return np.clip(np.floor(np.log2(mean)).astype(np.int64) - _SMALLEST, 0, _SIZES - 1)

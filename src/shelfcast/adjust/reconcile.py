@@ -16,6 +16,7 @@ import polars as pl
 from scipy import sparse
 
 from shelfcast.adjust.dependence import MEMBERS, Dependence, draw
+from shelfcast.adjust.moving import moved_to
 from shelfcast.adjust.projection import Projection, Weights, error_variances, shrunk_weights
 from shelfcast.adjust.topdown import hand_down, nested_chain, parents
 from shelfcast.data.hierarchy import BOTTOM, Hierarchy, Level
@@ -27,9 +28,12 @@ from shelfcast.progress import Progress, Silent, stage
 Method = Literal["bottom_up", "top_down", "ols", "wls", "mint"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 MOST_ERRORS: Final = 400  # periods of past errors that are weighed, the last ones: more would cost memory and say little
-_ROUNDS: Final = 5  # of holding series at nought; three missed a total that was a twentieth of its parts
-_LITTLE: Final = 1e-3  # share of the total that may be below nought and is then cut off
+_ROUNDS: Final = 5  # of holding series at a floor; three missed a total that was a twentieth of its parts
+_LITTLE: Final = 1e-3  # share of the total that may be missing to the floors and is then made up
 _HELD: Final = 4_096  # series drawn at a time
+# Of its own forecast, a series keeps at least so much: a forecast of a sum is never so sure that it could tell that one of many
+# slow sellers will surely sell nothing.
+FLOOR: Final = 0.25
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,14 +57,12 @@ class Reconciled:
 
 
 def reconcile(bottom: Forecast, hierarchy: Hierarchy, *, upper: Mapping[str, Forecast] | None = None, method: Method = "mint",
-              errors: Mapping[str, np.ndarray] | None = None, shares: np.ndarray | None = None, non_negative: bool = True,
-              members: int = MEMBERS, seed: int = 0,
+              errors: Mapping[str, np.ndarray] | None = None, non_negative: bool = True, members: int = MEMBERS, seed: int = 0,
               progress: Progress = Silent()) -> Reconciled:  # noqa: B008 (has no state)
     """Make forecasts of series and of sums agree.
 
     - `bottom_up`: sums of the bottom forecasts.
-    - `top_down`: the coarsest forecast handed down by the shares of forecasts, level by level (Athanasopoulos et al. 2009), or
-      by `shares` at once.
+    - `top_down`: the coarsest forecast handed down by the shares of forecasts, level by level (Athanasopoulos et al. 2009).
     - `ols`, `wls`, `mint`: every forecast has a say, by weights; see `adjust.projection`. `ols`: all count alike. `wls`: by the
       variance of past errors, without errors by the number of series in the sum. `mint`: by their covariance, too.
 
@@ -73,9 +75,8 @@ def reconcile(bottom: Forecast, hierarchy: Hierarchy, *, upper: Mapping[str, For
     errors : {level, and `bottom`: past errors, actual - mean, float (K, T), units}, columns in the order of time and the same
         periods for all; nan where not known. `mint` needs them for every level of `upper` and the bottom; for the dependence
         of the parts the bottom's are enough
-    shares : float (N,), >= 0; for `top_down`
-    non_negative : no series falls below nought; series that would are held at nought and the others settle the rest. Turn it off
-        for sales net of returns
+    non_negative : no series falls below a part of its own forecast, see `FLOOR`; series that would are held there and the others
+        settle the rest. Turn it off for sales net of returns
     members : of the samples that quantiles of sums without a forecast of their own are taken from (with `bottom_up`, of all sums)
     seed : of the samples
 
@@ -96,14 +97,10 @@ def reconcile(bottom: Forecast, hierarchy: Hierarchy, *, upper: Mapping[str, For
     errors = {name: _checked_errors(one, hierarchy[name]) for name, one in errors.items()}
     told: list[str] = list(hierarchy.told)
     base = bottom.mean.astype(float)
+    closed = (base == 0) & (bottom.quantiles == 0).all(axis=2)
     with stage(progress, "reconciling", 1 + bottom.horizon) as bar:
-        if method == "bottom_up":
-            mean = np.maximum(base, 0.0) if non_negative else base
-        elif method == "top_down":
-            mean = _handed_down(base, hierarchy, upper, shares, told)
-            mean = np.maximum(mean, 0.0) if non_negative else mean
-        else:
-            mean = _projected(base, hierarchy, upper, method, errors, non_negative, told)
+        mean = reconciled_means(base, hierarchy, upper={name: one.mean for name, one in upper.items()}, method=method,
+                                errors=errors, non_negative=non_negative, closed=closed, told=told)
         bar.advance()
         moved = moved_to(bottom, mean)
         sums = {one.name: one.sums(mean) for one in hierarchy.levels}
@@ -118,58 +115,40 @@ def reconcile(bottom: Forecast, hierarchy: Hierarchy, *, upper: Mapping[str, For
     return Reconciled(bottom=moved, upper=summed, method=method, coherence=gap, told=tuple(told))
 
 
-def reconcile_samples(samples: np.ndarray, hierarchy: Hierarchy, *, projection: Projection | None = None) -> np.ndarray:
-    """Coherent samples of the bottom series, (N, H, S), units; `hierarchy.sum_up` or `.sums` gives those of every level.
-
-    Each member is reconciled as a forecast of its own, so that a member is coherent and the sample keeps its dependence
-    (Panagiotelis, Gamakumara, Athanasopoulos and Hyndman 2023, theorem 3.1).
-
-    Parameters
-    ----------
-    samples : float (N, H, S) of the bottom series, which are coherent as they are; or, with a projection, (M, H, S) of the levels
-        of the hierarchy and the bottom
-    projection : as `projection_of` makes it
-    """
-    n = hierarchy.series.height
-    expected = n if projection is None else len(hierarchy)
-    if samples.ndim != 3 or len(samples) != expected:
-        raise DataError(f"Samples of {expected:,} forecasts, (rows, periods, members), were expected; got {samples.shape}.")
-    if projection is None:
-        return np.asarray(samples, dtype=float)
-    out = np.array(samples[-n:], dtype=float)
-    for step in range(samples.shape[1]):  # one step of all members at a time bounds the work space
-        out[:, step] += projection.moves(samples[:-n, step] - projection.upper @ out[:, step])
-    return out
-
-
 def projection_of(hierarchy: Hierarchy, method: Method, *, errors: Mapping[str, np.ndarray] | None = None) -> Projection:
     """What reconciles any forecast of all levels of a hierarchy, by `ols`, `wls` or `mint`; errors as in `reconcile`."""
     return _projection(hierarchy, method, {name: _checked_errors(one, hierarchy[name]) for name, one in (errors or {}).items()})[0]
 
 
-def moved_to(forecast: Forecast, mean: np.ndarray) -> Forecast:
-    """The forecast with other means (N, H), its quantiles moved along: by a factor where they and both means are above nought (a
-    slow seller's noughts stay noughts), else by a shift."""
-    base = forecast.mean.astype(float)
-    scales = (forecast.quantiles[:, :, 0] >= 0) & (base > 0) & (mean >= 0)
-    factor = np.divide(mean, base, out=np.ones_like(base), where=scales)
-    shift = np.where(scales, 0.0, mean - base)
-    quantiles = forecast.quantiles * factor[:, :, None] + shift[:, :, None]
-    return Forecast(forecast.series, forecast.frequency, forecast.cutoff, forecast.levels, quantiles, mean)
+def reconciled_means(base: np.ndarray, hierarchy: Hierarchy, *, upper: Mapping[str, np.ndarray], method: Method,
+                     errors: Mapping[str, np.ndarray], non_negative: bool = True, closed: np.ndarray | None = None,
+                     told: list[str] | None = None) -> np.ndarray:
+    """Bottom means (N, H) that agree best with the means of all levels; the first step of `reconcile`, for means alone.
 
-
-def _projected(base: np.ndarray, hierarchy: Hierarchy, upper: Mapping[str, Forecast], method: Method,
-               errors: Mapping[str, np.ndarray], non_negative: bool, told: list[str]) -> np.ndarray:
-    """Bottom means (N, H) that agree best with the forecasts of all levels."""
+    Parameters
+    ----------
+    base : float (N, H), units
+    upper : {level: float (K, H), units}
+    closed : bool (N, H): periods that are surely without sales, which stay so
+    told : takes sentences for the user
+    """
+    told = [] if told is None else told
+    if method == "bottom_up":
+        return np.maximum(base, 0.0) if non_negative else base
     if not upper:
-        raise SettingsError(f"{method!r} weighs forecasts of sums against those of their parts, and no forecast of a sum is given. "
-                            f"Give upper=..., or use 'bottom_up'.")
+        what = "hands a forecast of a sum down" if method == "top_down" else "weighs forecasts of sums against those of their parts"
+        raise SettingsError(f"{method!r} {what}, and no forecast of a sum is given. Give upper=..., or use 'bottom_up'.")
+    if method == "top_down":
+        mean = _handed_down(base, hierarchy, upper, told)
+        return np.maximum(mean, 0.0) if non_negative else mean
     among = hierarchy.only(list(upper))
     projection, weights_told = _projection(among, method, errors)
     told.append(weights_told)
-    sums = np.concatenate([upper[one.name].mean.astype(float) for one in among.levels])
-    mean = base + projection.moves(sums - projection.upper @ base)
-    return _held_at_nought(mean, base, sums, projection, told) if non_negative else mean
+    sums = np.concatenate([np.asarray(upper[one.name], dtype=float) for one in among.levels])
+    free = np.ones(base.shape, dtype=bool) if closed is None else ~closed
+    gaps = sums - projection.upper @ base
+    mean = base + (projection.moves(gaps) if free.all() else projection.moves_among(gaps, free))
+    return _held(mean, base, sums, projection, free, told) if non_negative else mean
 
 
 def _projection(hierarchy: Hierarchy, method: Method, errors: Mapping[str, np.ndarray]) -> tuple[Projection, str]:
@@ -191,45 +170,40 @@ def _projection(hierarchy: Hierarchy, method: Method, errors: Mapping[str, np.nd
     return Projection.of(hierarchy.upper_matrix(), [len(one) for one in hierarchy.levels], weights), told
 
 
-def _held_at_nought(mean: np.ndarray, base: np.ndarray, sums: np.ndarray, projection: Projection, told: list[str]) -> np.ndarray:
-    """Bottom means (N, H) without negative ones.
+def _held(mean: np.ndarray, base: np.ndarray, sums: np.ndarray, projection: Projection, free: np.ndarray,
+          told: list[str]) -> np.ndarray:
+    """Bottom means (N, H), none below its floor, a part of its base forecast.
 
-    Series below nought are held there and the others settle anew, until next to nothing is left below (an active set that only
-    grows; with a diagonal W and one round this is block pivoting's first step towards the non-negative least squares answer of
-    Wickramasuriya, Turlach and Hyndman 2020).
+    Series below their floor are held there and the others settle anew, until next to nothing is left below (an active set that
+    only grows; with a diagonal W, floors of nought and one round this is block pivoting's first step towards the non-negative
+    least squares answer of Wickramasuriya, Turlach and Hyndman 2020).
     """
-    free = np.ones(mean.shape, dtype=bool)
+    floor = FLOOR * np.maximum(base, 0.0)
+    opened, free = free, free.copy()
     for _ in range(_ROUNDS):
-        below = (mean < 0) & free
-        if -mean[below].sum() <= _LITTLE * max(float(np.abs(mean).sum()), 1e-300):
+        below = (mean < floor) & free
+        if (floor - mean)[below].sum() <= _LITTLE * max(float(np.abs(mean).sum()), 1e-300):
             break
         free &= ~below
-        start = np.where(free, base, 0.0)
-        mean = np.where(free, start + projection.moves_among(sums - projection.upper @ start, free), 0.0)
-    held = ~free | (mean < 0)
+        start = np.where(free, base, floor)
+        mean = np.where(free, start + projection.moves_among(sums - projection.upper @ start, free), floor)
+    held = (~free & opened) | (mean < floor)
     if held.any():
-        told.append(f"{held.mean():.1%} of the bottom forecasts would have fallen below nought and are held there.")
-    return np.maximum(mean, 0.0)
+        told.append(f"{held.mean():.1%} of the bottom forecasts would have fallen below {FLOOR:.0%} of themselves and are held "
+                    f"there.")
+    return np.maximum(mean, floor)
 
 
-def _handed_down(base: np.ndarray, hierarchy: Hierarchy, upper: Mapping[str, Forecast], shares: np.ndarray | None,
-                 told: list[str]) -> np.ndarray:
+def _handed_down(base: np.ndarray, hierarchy: Hierarchy, upper: Mapping[str, np.ndarray], told: list[str]) -> np.ndarray:
     """Bottom means (N, H) from the coarsest forecast."""
-    if not upper:
-        raise SettingsError("'top_down' hands a forecast of a sum down, and none is given. Give upper=..., or use 'bottom_up'.")
     chain = [*nested_chain(hierarchy.only(list(upper)).levels), hierarchy.bottom]
-    if shares is not None:
-        if shares.shape != (len(base),) or not (np.isfinite(shares).all() and (shares >= 0).all()):
-            raise SettingsError(f"Shares are {len(base):,} finite numbers of at least 0, one a series; got shape {shares.shape}.")
-        chain = [chain[0], chain[-1]]
-    told.append(f"The forecasts of {' > '.join(one.name for one in chain)} hand down, each by the shares "
-                f"{'given' if shares is not None else 'that the next ones forecast'}.")
-    mean = upper[chain[0].name].mean.astype(float)
+    told.append(f"The forecasts of {' > '.join(one.name for one in chain)} hand down, each by the shares that the next ones "
+                f"forecast.")
+    mean = np.asarray(upper[chain[0].name], dtype=float)
     for above, below in pairwise(chain):
         parent = parents(above, below)
         assert parent is not None  # a chain is nested
-        own = base if below.name == BOTTOM else upper[below.name].mean
-        mean = hand_down(mean, own if shares is None else shares[:, None], parent)
+        mean = hand_down(mean, base if below.name == BOTTOM else upper[below.name], parent)
     return mean
 
 

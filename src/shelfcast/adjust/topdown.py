@@ -1,32 +1,10 @@
 """Top-down: one forecast of the whole, handed down by shares (Athanasopoulos, Ahmed and Hyndman 2009)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from shelfcast.data.hierarchy import Level
-from shelfcast.errors import DataError
-
-
-def historical_shares(sales: np.ndarray, *, kind: Literal["average", "of_averages"] = "average") -> np.ndarray:
-    """Each series' share of what was sold together, (N,), summing to 1.
-
-    Parameters
-    ----------
-    sales : float (N, T), units; nan where not known, which counts as nothing sold
-    kind : `average`, the mean over periods of the shares in each (their equation 6), periods without sales left out; or
-        `of_averages`, the share of mean sales (equation 7)
-    """
-    sold = np.where(np.isfinite(sales), sales, 0.0)
-    if kind == "average":
-        totals = sold.sum(axis=0)
-        shares = (sold[:, totals > 0] / totals[totals > 0]).sum(axis=1)
-    else:
-        shares = sold.sum(axis=1)
-    if not shares.sum() > 0:
-        raise DataError("Nothing was sold in the periods that shares are taken from; there are no shares.")
-    return np.asarray(np.maximum(shares, 0.0) / np.maximum(shares, 0.0).sum())
 
 
 def nested_chain(levels: Sequence[Level]) -> list[Level]:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from shelfcast.adjust.override import Moves, Shapes, decide_moves
+from shelfcast.adjust.moving import Shapes
+from shelfcast.adjust.override import Moves, decide_moves
 from shelfcast.adjust.override_table import ROW, Overrides, read_overrides
 from shelfcast.operate.batches import ForecastBatches
 from shelfcast.operate.runs import harmless_csv
