@@ -5,11 +5,12 @@ import polars as pl
 import pytest
 from scipy.special import ndtri
 
-from shelfcast.adjust.combine import DECILES, Weights, combine, learn_weights
+from shelfcast.adjust.combine import Weights, combine, learn_weights
 from shelfcast.adjust.trial import Trial
 from shelfcast.data.classes import CLASSES
 from shelfcast.errors import DataError, SettingsError, UnknownNameError, WeightsError
 from shelfcast.evaluate.metrics import sql
+from shelfcast.evaluate.scores import DECILES
 from shelfcast.forecast import Forecast
 from shelfcast.names import LEVELS
 from shelfcast.periods import Frequency

@@ -19,11 +19,10 @@ from shelfcast.adjust.trial import Trial
 from shelfcast.data.classes import CLASSES
 from shelfcast.errors import DataError, SettingsError, UnknownNameError, WeightsError, shorten
 from shelfcast.evaluate.metrics import pinball_losses
+from shelfcast.evaluate.scores import DECILES
 from shelfcast.forecast import Forecast
 
 Method = Literal["gradient", "greedy"]
-DECILES: Final = tuple(k / 10 for k in range(1, 10))
-"""Levels over which the loss is averaged, as the public benchmarks do."""
 SHRINK_SERIES: Final = 200.0  # series of a class whose evidence weighs as much as that of all series together
 SHRINK_WINDOWS: Final = 0.5  # windows whose evidence weighs as much as the belief in one member
 SHRINK_GAIN: Final = 0.01  # gain over that member, a share of its loss, that is believed by half

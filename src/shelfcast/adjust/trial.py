@@ -9,16 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from shelfcast.data.classes import CLASSES, demand_classes
-from shelfcast.data.opening import closed_ahead, demand_seen, opening_covariate
 from shelfcast.data.split import Window
 from shelfcast.errors import DataError
+from shelfcast.evaluate.grouping import scaling_season
 from shelfcast.evaluate.metrics import seasonal_error
+from shelfcast.evaluate.replay import replay
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster
-from shelfcast.names import LEVELS
+from shelfcast.names import KEYS, LEVELS
 from shelfcast.panel import SalesPanel
-
-_CHUNK = 2048  # series forecast at once: bounds memory, changes no number
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +55,14 @@ def class_codes(panel: SalesPanel) -> np.ndarray:
     return demand_classes(panel).replace_strict(CLASSES, range(len(CLASSES))).to_numpy().astype(np.intp)
 
 
-def loss_season(panel: SalesPanel) -> int:
-    """Periods between the values whose difference scales losses; as in the public benchmarks, a week compares with the last."""
-    return 1 if panel.frequency.unit == "W" else panel.frequency.season
-
-
 def run_trial(window: Window, fitted: Mapping[str, Forecaster]) -> Trial:
     """Forecast a window with models that were fitted on its past, or on a part of that."""
-    past, horizon = window.past, window.horizon
-    forecasts = {name: model.predict(past, horizon=horizon, levels=LEVELS) for name, model in fitted.items()}
-    truth, scale = np.empty((len(past), horizon)), np.empty(len(past))
-    for start in range(0, len(past), _CHUNK):
-        part = window.select(slice(start, start + _CHUNK))
-        here = slice(start, start + len(part.past))
-        dense = part.past.dense(horizon=horizon, covariates=opening_covariate(past))
-        # Forecasting nought for a closed shop is no merit, and tells nothing of how sure a model should be.
-        truth[here] = np.where(closed_ahead(part.past, dense, horizon), np.nan, part.truth())
-        scale[here] = seasonal_error(demand_seen(part.past, dense), loss_season(past))
+    past, forecasts = window.past, {}
+    truth, scale = np.empty((len(past), window.horizon)), np.empty(len(past))
+    for name, model in fitted.items():
+        quantiles, mean = np.empty((*truth.shape, len(LEVELS))), np.empty(truth.shape)
+        for part in replay(window, model, levels=LEVELS):
+            quantiles[part.here], mean[part.here], truth[part.here] = part.quantiles, part.mean, part.actual
+            scale[part.here] = seasonal_error(part.past, scaling_season(past))
+        forecasts[name] = Forecast(past.series.select(KEYS), past.frequency, past.cutoff, LEVELS, quantiles, mean)
     return Trial(forecasts, truth, scale, class_codes(past))

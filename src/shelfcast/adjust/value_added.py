@@ -13,11 +13,11 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy.special import ndtr, stdtrit
 
 from shelfcast.adjust.override_table import texts
 from shelfcast.errors import DataError
 from shelfcast.evaluate.metrics import pinball_losses
+from shelfcast.evaluate.resampling import paired_skill
 from shelfcast.forecast import Forecast
 from shelfcast.names import DATE, KEYS
 
@@ -164,8 +164,6 @@ def _measures() -> list[pl.Expr]:
             nearer.mean().alias("nearer")]
 
 
-
-
 def _interval(part: pl.DataFrame, seed: int) -> tuple[float | None, float | None, str | None]:
     """95 % bounds of the value added: clusters drawn with replacement, the errors before and after of each kept together."""
     words = {"overrides": "decision", "series": "line"}
@@ -173,19 +171,9 @@ def _interval(part: pl.DataFrame, seed: int) -> tuple[float | None, float | None
     usable = [word for word in sorted(counts, key=lambda w: counts[w]) if counts[word] >= FEWEST]
     if not usable:
         return None, None, None
-    sums = part.group_by(words[usable[0]]).agg(pl.col("error before").sum(), pl.col("error after").sum()).sort(words[usable[0]])
-    pairs = sums.select("error before", "error after").to_numpy()
-    rng = np.random.default_rng(seed)
-    if len(pairs) > _MOST_CLUSTERS:
-        block = rng.permutation(len(pairs)) % _MOST_CLUSTERS
-        pairs = np.column_stack([np.bincount(block, column, _MOST_CLUSTERS) for column in pairs.T])
-    drawn = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=DRAWS) @ pairs  # (draws, 2)
-    known = drawn[:, 0] > 0
-    if not known.any():
-        return None, None, None
-    # Few clusters make percentiles too narrow: widened as Student's t is beside the normal (Hesterberg 2015, The American
-    # Statistician 69, expanded percentile interval).
-    n = len(pairs)
-    tail = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
-    low, high = np.quantile(1 - drawn[known, 1] / drawn[known, 0], [tail, 1 - tail])
-    return float(low), float(high), usable[0]
+    names, unit = np.unique(part[words[usable[0]]].to_numpy(), return_inverse=True)
+    if len(names) > _MOST_CLUSTERS:
+        unit = np.random.default_rng(seed).permutation(len(names))[unit] % _MOST_CLUSTERS
+    before, after = part["error before"].to_numpy(), part["error after"].to_numpy()
+    found = paired_skill(after, before, clusters=unit, replicates=DRAWS, seed=seed)
+    return (float(found.low), float(found.high), usable[0]) if np.isfinite([found.low, found.high]).all() else (None, None, None)

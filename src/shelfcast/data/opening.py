@@ -21,8 +21,16 @@ def demand_seen(panel: SalesPanel, dense: Dense) -> np.ndarray:
     return np.where(dense.known[panel.closed_when][:, : dense.sales.shape[1]] == 0, np.nan, dense.sales)
 
 
-def closed_ahead(panel: SalesPanel, dense: Dense, horizon: int) -> np.ndarray:
-    """bool (N, H): the place will be closed. `dense` must have been made with this horizon."""
+def closed_ahead(panel: SalesPanel, dense: Dense, horizon: int, *, ends: np.ndarray | None = None) -> np.ndarray:
+    """bool (N, H): the place will be closed. `dense` must have been made with this horizon.
+
+    Parameters
+    ----------
+    ends : int (N,), last period of history of each series, where they end at dates of their own; the panel's cutoff when None
+    """
     if panel.closed_when is None:
         return np.zeros((len(panel), horizon), dtype=bool)
-    return dense.known[panel.closed_when][:, dense.sales.shape[1]:] == 0
+    known = dense.known[panel.closed_when]
+    if ends is None:
+        return known[:, dense.sales.shape[1]:] == 0
+    return np.take_along_axis(known, (ends - dense.first + 1)[:, None] + np.arange(horizon), axis=1) == 0

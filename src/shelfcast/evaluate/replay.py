@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 
 from shelfcast.data.lifecycle import judge
-from shelfcast.data.opening import demand_seen, opening_covariate
+from shelfcast.data.opening import closed_ahead, demand_seen, opening_covariate
 from shelfcast.data.split import Window
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster
 from shelfcast.names import KEYS
-from shelfcast.panel import Dense
 
 CHUNK: Final = 2048  # series forecast and scored at once: bounds memory, changes no number
 
@@ -66,7 +65,7 @@ def replay(window: Window, fitted: Forecaster, *, levels: tuple[float, ...], chu
             forecasts.append(forecast)
         dense = part.past.dense(horizon=h, covariates=opening_covariate(part.past))
         # Forecasting nought for a closed shop is no merit: such periods are not measured, neither do they shrink the scale.
-        actual = np.where(_closed(part, dense), np.nan, part.truth())
+        actual = np.where(closed_ahead(part.past, dense, h, ends=part.ends), np.nan, part.truth())
         yield Slice(part, slice(start, start + n), actual, demand_seen(part.past, dense), quantiles, mean, tuple(forecasts))
 
 
@@ -92,13 +91,4 @@ def sellable(window: Window) -> np.ndarray:
     """float (N, H), units: what was sold; nan where it is not known or the place was closed."""
     dense = window.past.dense(context=int(window.past.cutoff - window.ends.min()) + 1, horizon=window.horizon,
                               covariates=opening_covariate(window.past))
-    return np.where(_closed(window, dense), np.nan, window.truth())
-
-
-def _closed(window: Window, dense: Dense) -> np.ndarray:
-    """bool (N, H): the place is closed in the window's period."""
-    closing = window.past.closed_when
-    if closing is None:
-        return np.zeros((len(window.past), window.horizon), dtype=bool)
-    first = (window.ends - dense.first + 1)[:, None]
-    return np.take_along_axis(dense.known[closing], first + np.arange(window.horizon), axis=1) == 0
+    return np.where(closed_ahead(window.past, dense, window.horizon, ends=window.ends), np.nan, window.truth())

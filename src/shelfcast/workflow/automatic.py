@@ -19,13 +19,14 @@ import polars as pl
 
 from shelfcast.adjust.calibrate import Calibration, Scored, learn_calibration
 from shelfcast.adjust.combination import NAME, Combination, combined_traits
-from shelfcast.adjust.combine import DECILES, Weights, combine, learn_weights
+from shelfcast.adjust.combine import Weights, combine, learn_weights
 from shelfcast.adjust.trial import Trial, run_trial
 from shelfcast.adjust.unseen import Unseen
 from shelfcast.data.split import windows
 from shelfcast.errors import SettingsError, shorten
 from shelfcast.evaluate.metrics import sql, wape
 from shelfcast.evaluate.replay import still_sold
+from shelfcast.evaluate.scores import DECILES
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster, Traits
 from shelfcast.models.registry import make_model, missing_package, setting_names
