@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten, shorten_path
 from shelfcast.forecast import check_levels
-from shelfcast.names import LEVELS, ROLES
+from shelfcast.names import LEVELS, ROLES, Absent
 from shelfcast.periods import Frequency, parse_day
 
 MAX_HORIZON = 5_000  # more than thirteen years of days; a longer one is a slip of the finger, not a plan
@@ -35,6 +35,7 @@ class SalesSettings:
     query : SQL, when `sales` is a database address
     freq : D, W, M ...; None to infer
     cutoff : only rows up to this day are history; None for all
+    absent : a period without a row is one in which nothing was sold (`zero`), or not known (`missing`); None to see by the data
     returns : `apart` sets returns aside, `net` subtracts them, and then sales may be negative
     rules : {cleaning rule: how}, for those that shall not do what they do by default; see `data.clean.CleanSettings`
     """
@@ -49,6 +50,7 @@ class SalesSettings:
     query: str | None = None
     freq: str | None = None
     cutoff: date | None = None
+    absent: Absent | None = None
     returns: Returns = "apart"
     rules: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,6 +65,8 @@ class SalesSettings:
             Frequency.parse(self.freq)
         if self.returns not in ("apart", "net"):
             raise UnknownNameError("way with returns", str(self.returns), ["apart", "net"])
+        if self.absent is not None and self.absent not in get_args(Absent):
+            raise UnknownNameError("meaning of a period without a row", str(self.absent), get_args(Absent))
         if isinstance(self.cutoff, str):
             object.__setattr__(self, "cutoff", parse_day(self.cutoff))
         elif isinstance(self.cutoff, datetime):

@@ -155,7 +155,8 @@ def _source(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "sales": options.sales, "columns": _merged(options.columns), "freq": options.freq, "covariates": tuple(options.covariates),
         "known": _flat(options.known), "past": _flat(options.past), "static": _one_or_all(options.static), "places": options.places,
-        "query": options.query, "cutoff": options.cutoff, "returns": options.returns,
+        "query": options.query, "cutoff": options.cutoff, "absent": options.absent,
+        "returns": options.returns,
         "rules": {k: _value(v) for k, v in _merged(getattr(options, "rules", [])).items()},
     }
 

@@ -125,6 +125,9 @@ def _sales(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--places", metavar="FILE", help="locations with latitude and longitude")
     group.add_argument("--query", metavar="SQL", help="what to read when SALES is a database address")
     group.add_argument("--cutoff", metavar="DATE", help="only rows up to this day are history; later ones give known covariates")
+    group.add_argument("--absent", choices=["zero", "missing"],
+                       help="what a period without a row means: nothing was sold (zero), or it is not known (missing); default: "
+                            "what the data show")
     group.add_argument("--returns", choices=["apart", "net"], default="apart",
                        help="set returns apart (default), or subtract them: then sales and forecasts may be negative")
 

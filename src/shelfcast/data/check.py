@@ -86,6 +86,7 @@ def _view(source: SalesLines | SalesPanel, horizon: int, cutoff: date | None) ->
         tally=settled.tally,
         span=settled.span,
         panel=settled.panel,
+        absence=settled.absence,
         flaws=line_flaws(settled.tally.survey.schema, today=today),
     )
     return view, None

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
+from shelfcast.data.cleaning.absent import Absence, judge_absence
 from shelfcast.data.cleaning.cancellations import match_cancelled
 from shelfcast.data.cleaning.copies import without_copies
 from shelfcast.data.cleaning.covariates import attributes, panel_tables
@@ -110,12 +111,14 @@ class Cleaned:
     changes : table, one row a change: `rule`, `what`, `rows`, `series` (null: not counted), `units`
     rejected : lines that entered nowhere, with their `reason`; at most a million
     rejected_count : how many lines were rejected in all
+    told : sentences on what was inferred, for the user
     """
 
     panel: SalesPanel
     changes: pl.DataFrame
     rejected: pl.DataFrame = field(default_factory=pl.DataFrame)
     rejected_count: int = 0
+    told: tuple[str, ...] = ()
 
 
 def clean_sales(
@@ -152,7 +155,8 @@ def clean_sales(
         rejected, told = _reject(settled, settings)
         bar.advance(2)
     count = sum(flaws.get(f, 0) for f in REJECTING)
-    return Cleaned(settled.panel, changes_table(told + copies + settled.changes), rejected, count)
+    return Cleaned(settled.panel, changes_table(told + copies + settled.changes), rejected, count,
+                   (settled.absence.told,) if settled.absence.told else ())
 
 
 def _refuse_finer(lines: SalesLines, found: Tally) -> None:
@@ -177,6 +181,7 @@ class Settled:
     span: Span
     panel: SalesPanel
     changes: list[Change]
+    absence: Absence
 
 
 def settle(source: SalesLines, *, settings: CleanSettings, cutoff: date | None) -> Settled:
@@ -184,9 +189,11 @@ def settle(source: SalesLines, *, settings: CleanSettings, cutoff: date | None) 
     today = latest_day(settings.today, cutoff, keep=settings.future == "keep")
     found = tally(source, today=today, cutoff=cutoff, unify_names=settings.names)
     lines = source if cutoff is None else lines_until(source, cutoff)
-    rows, changes, frequency = _settle_rows(lines, found, today, settings)
+    absence = judge_absence(lines, found)
+    rows, changes, frequency = _settle_rows(lines, found, today, settings, absence)
     panel, span, more = _build(lines, found, rows, frequency, cutoff, settings)
-    return Settled(lines, today, found, span, panel, changes + more)
+    panel = replace(panel, absent=absence.means)
+    return Settled(lines, today, found, span, panel, changes + more, absence)
 
 
 def latest_day(today: date | None, cutoff: date | None, *, keep: bool = False) -> date:
@@ -237,7 +244,7 @@ def _reject(settled: Settled, settings: CleanSettings) -> tuple[pl.DataFrame, li
 
 
 def _settle_rows(
-    lines: SalesLines, found: Tally, today: date, settings: CleanSettings
+    lines: SalesLines, found: Tally, today: date, settings: CleanSettings, absence: Absence
 ) -> tuple[pl.DataFrame, list[Change], Frequency]:
     """One number of sales for each row, in the frequency that the panel will have."""
     changes = _renamed(found)
@@ -255,7 +262,7 @@ def _settle_rows(
         rows = rows.drop(LINES)
         if lines.freq is not None and lines.freq.unit != frequency.unit:
             frequency = lines.freq
-            rows, more = coarsen(rows, found.frequency, frequency, found.kinds)
+            rows, more = coarsen(rows, found.frequency, frequency, found.kinds, absent=absence.means)
             changes += more
         if settings.returns == "apart":
             rows, more = lift_negative_periods(rows)
@@ -337,7 +344,6 @@ def _build(
         tables=tuple(tables),
         items=attached["items"],
         places=attached["places"],
-        absent="zero" if lines.shape == "transactions" else "missing",
         net_of_returns=settings.returns == "net",
         closed_when=closed,
     )

@@ -12,7 +12,19 @@ from typing import Final
 from shelfcast.data.columns.dialects import names_of
 from shelfcast.data.formats.globs import is_readable
 from shelfcast.data.formats.tables import Table, open_files, open_table
-from shelfcast.data.sources import dominicks, favorita, instacart, invoices, iowa, m5, olist, recruit, rossmann, walmart
+from shelfcast.data.sources import (
+    complete_journey,
+    dominicks,
+    favorita,
+    instacart,
+    invoices,
+    iowa,
+    m5,
+    olist,
+    recruit,
+    rossmann,
+    walmart,
+)
 from shelfcast.data.sources.bundle import Bundle, File, Piece
 from shelfcast.data.sources.dialect import Dialect
 from shelfcast.errors import DataError, ShelfcastError, SourceError, shorten
@@ -20,7 +32,8 @@ from shelfcast.names import Kind
 
 BUNDLES: Final[tuple[Bundle, ...]] = (
     m5.BUNDLE, favorita.ITEMS_BUNDLE, favorita.FAMILIES_BUNDLE, rossmann.BUNDLE, walmart.BUNDLE, recruit.BUNDLE, iowa.BUNDLE,
-    dominicks.MOVEMENT_BUNDLE, dominicks.JUICE_BUNDLE, invoices.BUNDLE, olist.BUNDLE, instacart.BUNDLE)
+    dominicks.MOVEMENT_BUNDLE, dominicks.JUICE_BUNDLE, complete_journey.BUNDLE, invoices.BUNDLE, olist.BUNDLE,
+    instacart.BUNDLE)
 """Folders that are known, in the order in which they are tried."""
 
 _MOST: Final = 500  # files looked at; official folders hold a dozen, Dominick's about sixty

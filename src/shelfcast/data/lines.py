@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 
 from shelfcast.errors import DataError, shorten
-from shelfcast.names import ROLES, Kind
+from shelfcast.names import ROLES, Absent, Kind
 from shelfcast.periods import Frequency
 
 ROW = "row"  # UInt32: 0-based position of a data row in the whole source
@@ -70,6 +70,8 @@ class SalesLines:
     tables : covariate files
     items, places : attribute tables with `item` or `location` as key; places may have `latitude` and `longitude` in degrees
     freq : as asked for, or None to infer
+    absent : what a period without a row means, as asked for, or None to infer
+    dialect_absent : the same as the recognised source means it, or None
     told : sentences that say what was recognised and why, for the user
     left_out : columns of the source that nothing uses
     document : the source's column that numbers invoices or receipts, where lines are transactions and have one
@@ -88,6 +90,8 @@ class SalesLines:
     items: pl.DataFrame | None = None
     places: pl.DataFrame | None = None
     freq: Frequency | None = None
+    absent: Absent | None = None
+    dialect_absent: Absent | None = None
     told: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     document: str | None = None

@@ -8,7 +8,7 @@ Stays lazy: only the columns' names, distinct days of text columns and bounded s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import polars as pl
 
@@ -21,8 +21,8 @@ from shelfcast.data.folders import Folder, open_folder
 from shelfcast.data.formats.tables import Source, Table, every_sheet, open_table, unreadable
 from shelfcast.data.lines import CANCELLED, PLACE, ROW, SERVICE, SalesLines, refuse_reserved
 from shelfcast.data.sources.dialect import Dialect
-from shelfcast.errors import DataError, SettingsError, shorten
-from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Kind
+from shelfcast.errors import DataError, SettingsError, UnknownNameError, shorten
+from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LOCATION, PRICE, PROMO, ROLES, SALES, STOCK, Absent, Kind
 from shelfcast.periods import Frequency
 
 _MEASURED: Final = (PRICE, PROMO, STOCK, AVAILABLE)
@@ -55,7 +55,7 @@ class _Sales:
 def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq: str | Frequency | None = None,
                covariates: Sequence[Source] = (), known: Sequence[str] = (), past: Sequence[str] = (),
                static: Source | Sequence[Source] | None = None, places: Source | None = None,
-               query: str | None = None) -> SalesLines:
+               query: str | None = None, absent: Absent | None = None) -> SalesLines:
     """Read sales and what lies beside them.
 
     Parameters
@@ -70,6 +70,7 @@ def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq
     static : table of attributes by item or location, or several
     places : table of locations with latitude and longitude
     query : SQL or a table's name, with a database address
+    absent : what a period without a row means: `zero` (nothing was sold) or `missing` (not known); None to see by the data
 
     Raises
     ------
@@ -90,6 +91,8 @@ def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq
     [(1, datetime.date(2024, 3, 1), 3.0, '3'), (1, datetime.date(2024, 3, 2), None, None)]
     """
     frequency = freq if isinstance(freq, Frequency) or freq is None else Frequency.parse(freq)
+    if absent is not None and absent not in get_args(Absent):
+        raise UnknownNameError("meaning of a period without a row", str(absent), get_args(Absent))
     declared = _declared(known, past)
     folder = open_folder(source) if query is None else None
     table = open_table(source, query=query) if folder is None else folder.sales
@@ -98,7 +101,7 @@ def read_sales(source: Source, *, columns: Mapping[str, str] | None = None, freq
         beside = _Beside(_several(covariates), _several(static), places)
         if folder is not None:
             sales, declared, beside = _with_folder(folder.only(sales.given.columns), sales, declared, beside)
-        return _lines(sales, declared, frequency, beside)
+        return replace(_lines(sales, declared, frequency, beside), absent=absent)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise unreadable(table.name, error) from error
 
@@ -217,7 +220,8 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, oth
                     f"To use one, name it with --known or --past.")
     return SalesLines(frame=frame, source=sales.table.name, files=sales.table.files,
                       first_line=sales.table.first_line if sales.table.files == 1 else None, shape=shape,
-                      dialect=sales.dialect.name if sales.dialect else None, columns=dict(sales.columns), covariates=kinds,
+                      dialect=sales.dialect.name if sales.dialect else None,
+                      dialect_absent=sales.dialect.absent if sales.dialect else None, columns=dict(sales.columns), covariates=kinds,
                       tables=beside.tables, items=items, places=places_table, freq=freq, told=tuple(told), left_out=left,
                       document=document, written=None if document is None else sales.table.frame.with_row_index(PLACE))
 

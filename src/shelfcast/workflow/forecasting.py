@@ -89,7 +89,7 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     prepared = prepare(settings, clock, say, progress)
     check_overrides(overrides, prepared.cleaned.panel)
     panel = prepared.panel
-    hierarchy = asked_hierarchy(settings, panel)
+    hierarchy = asked_hierarchy(settings, panel, prepared.lines.columns)
     require_future(panel, settings.horizon)
     model, why = choose_model(settings, panel)
     say(f"Model: {model.traits.name} ({why}).")

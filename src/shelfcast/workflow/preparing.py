@@ -77,6 +77,8 @@ def clean(settings: SalesSettings, out: Path, *, say: Say = silent, progress: Pr
     lines = read(settings, say)
     with reading(lines):
         cleaned = clean_sales(lines, settings=rules(settings), cutoff=settings.cutoff, progress=progress or Silent())
+    for sentence in cleaned.told:
+        say(sentence)
     with whole_folder(out) as folder:
         cleaned.panel.save(folder / "panel")
         cleaned.panel.to_frame().write_parquet(folder / "sales.parquet")
@@ -98,7 +100,7 @@ def is_among(target: Path, given: str) -> bool:
 def read(settings: SalesSettings, say: Say) -> SalesLines:
     lines = read_sales(settings.sales, columns=settings.columns, freq=settings.freq, covariates=settings.covariates,
                        known=settings.known, past=settings.past, static=settings.static, places=settings.places,
-                       query=settings.query)
+                       query=settings.query, absent=settings.absent)
     for sentence in lines.told:
         say(sentence)
     return lines
@@ -150,6 +152,8 @@ def prepare_all(settings: SalesSettings, clock: Clock, say: Say, progress: Progr
     with clock("clean"), reading(lines):
         cleaned = clean_sales(lines, settings=rules(settings), cutoff=settings.cutoff, progress=progress)
     say(f"{cleaned.panel!r}.")
+    for sentence in cleaned.told:
+        say(sentence)
     _refuse_ruins(cleaned, findings, settings, say)
     return lines, findings, cleaned
 
@@ -190,4 +194,5 @@ def manifest_of(verb: str, settings: ForecastSettings, prepared: Prepared, model
               **{f"findings_{k.lower()}": v for k, v in severities(prepared.findings).items()}}
     return Manifest(verb=verb, model=model.traits.name, why_model=why, device=DEVICE, why_device=WHY_DEVICE, seed=settings.seed,
                     fingerprint=panel.fingerprint(), cutoff=str(panel.frequency.date(panel.cutoff)), frequency=str(panel.frequency),
-                    horizon=settings.horizon, seconds=dict(clock.seconds), counts=counts, notes=prepared.lines.told)
+                    horizon=settings.horizon, seconds=dict(clock.seconds), counts=counts,
+                    notes=(*prepared.lines.told, *prepared.cleaned.told))

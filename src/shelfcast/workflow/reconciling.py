@@ -58,7 +58,8 @@ class Coherent:
                 "largest_gap": self.coherence, "told": list(self.told)}
 
 
-def asked_hierarchy(settings: ForecastSettings, panel: SalesPanel) -> Hierarchy | None:
+
+def asked_hierarchy(settings: ForecastSettings, panel: SalesPanel, columns: Mapping[str, str] | None = None) -> Hierarchy | None:
     """The levels that were asked for, over the series that are forecast; None when none were.
 
     Raises
@@ -70,15 +71,17 @@ def asked_hierarchy(settings: ForecastSettings, panel: SalesPanel) -> Hierarchy 
         return None
     items = [ITEM, *(c for c in ([] if panel.items is None else panel.items.columns) if c not in KEYS)]
     places = [LOCATION, *(c for c in ([] if panel.places is None else panel.places.columns) if c not in KEYS)]
-    for name in settings.hierarchy:
+    called = {c.lower(): role for role, c in (columns or {}).items() if role in KEYS}
+    asked = tuple(dict.fromkeys(name if name in items or name in places else called.get(name.lower(), name)
+                                for name in settings.hierarchy))
+    for name in asked:
         if name not in items and name not in places:
             raise UnknownNameError("attribute of items or places", name, [*items, *places],
                                    advice="Give a table with it: --static FILE.")
         if name in items and name in places:
             raise SettingsError(f"{shorten(name)!r} is an attribute of items and of places; rename one of the columns.")
     made = Hierarchy.of(panel.series, items=panel.items, places=panel.places,
-                        item_levels=[n for n in settings.hierarchy if n in items],
-                        place_levels=[n for n in settings.hierarchy if n in places])
+                        item_levels=[n for n in asked if n in items], place_levels=[n for n in asked if n in places])
     if not made.levels:
         raise SettingsError(f"Nothing is left to sum by {', '.join(map(shorten, settings.hierarchy))}: {' '.join(made.told)}")
     return made
@@ -87,6 +90,10 @@ def asked_hierarchy(settings: ForecastSettings, panel: SalesPanel) -> Hierarchy 
 @contextmanager
 def reconciling(batches: ForecastBatches, hierarchy: Hierarchy | None, settings: ForecastSettings, panel: SalesPanel, *,
                 clock: Clock, say: Say, progress: Progress) -> Iterator[Coherent]:
+    Parameters
+    ----------
+    columns : {role: the source's column}: the column that is read as item or location is also a name of that level
+
     """Forecast the levels, and make a forecast that lies in batches agree with them."""
     if hierarchy is None:
         yield Coherent(batches)

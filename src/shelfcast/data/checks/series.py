@@ -26,9 +26,10 @@ ENOUGH: Final = 8  # periods with sales before a series can be called constant o
     does="the periods stay unknown: no model takes them for zero",
 )
 def gaps(view: View) -> Found | None:
-    """Steps of more than one period between the rows of a recorded series."""
+    """Steps of more than one period between the rows of a recorded series; a WARNING where their meaning is not clear."""
     assert view.panel is not None
-    if view.panel.absent == "zero":
+    why = None if view.absence is None else view.absence.why
+    if view.panel.absent == "zero" and why != "inferred":
         return None
     long = view.long
     step = np.diff(long.period)
@@ -38,7 +39,14 @@ def gaps(view: View) -> Found | None:
     at = np.flatnonzero(wide)
     count = int((step[at] - 1).sum())
     places = view.at_periods(long.series[at[:SHOWN]], long.period[at[:SHOWN]] + 1, [f"{n - 1} missing" for n in step[at[:SHOWN]]])
-    return Found(count, int((long.last - long.first + 1).sum()), places)
+    span = int((long.last - long.first + 1).sum())
+    if why == "inferred":
+        return Found(count, span, places, says="periods within series have no row and count as nothing sold",
+                     does="they count as zero, for no row ever says 0; --absent missing if they are not known")
+    if why == "unclear":
+        return Found(count, span, places, severity="WARNING",
+                     does="they stay unknown; if nothing was sold in them, the forecast is far too high: --absent zero")
+    return Found(count, span, places)
 
 
 @kind(

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import polars as pl
 
+from shelfcast.data.cleaning.absent import Absence
 from shelfcast.data.cleaning.rules import Span
 from shelfcast.data.cleaning.tally import LINES, WHEN, Survey, Tally
 from shelfcast.data.findings import SHOWN, Place
@@ -102,12 +103,14 @@ class View(LinesView):
     horizon : periods that will be forecast; 0 when not said
     tally, span : the lines added up, and which periods they cover wholly
     panel : as cleaning would make it
+    absence : what a period without a row means there, and why; None for a panel made by hand
     """
 
     horizon: int = 0
     tally: Tally | None = None
     span: Span | None = None
     panel: SalesPanel | None = None
+    absence: Absence | None = None
     _kept: dict[str, Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 

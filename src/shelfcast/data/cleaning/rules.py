@@ -15,7 +15,7 @@ import polars as pl
 from shelfcast.data.cleaning.flaws import HUGE
 from shelfcast.data.cleaning.tally import LAST, LEAST, LINES, MOST, RETURNED, SOLD, WHEN
 from shelfcast.errors import DataError, shorten
-from shelfcast.names import ITEM, LOCATION, PRICE, SALES, Kind
+from shelfcast.names import ITEM, LOCATION, PRICE, SALES, Absent, Kind
 from shelfcast.panel import PERIOD, SERIES
 from shelfcast.periods import Frequency
 
@@ -153,10 +153,12 @@ def drop_unusable_numbers(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Change
 # -- whole periods --------------------------------------------------------------------------------------------------
 
 
-def coarsen(rows: pl.DataFrame, fine: Frequency, coarse: Frequency, kinds: Mapping[str, Kind]) -> tuple[pl.DataFrame, list[Change]]:
+def coarsen(rows: pl.DataFrame, fine: Frequency, coarse: Frequency, kinds: Mapping[str, Kind], *,
+            absent: Absent = "missing") -> tuple[pl.DataFrame, list[Change]]:
     """Sum a recorded series to longer periods; a period with too few of its usual days is not known.
 
     The usual share of days is the series' own median, so a shop that never opens on Sundays has whole weeks of six days.
+    Where a day without a row is one without a sale (`absent` is zero), no number of days is too few.
     """
     moved = rows.with_columns(coarse.number_of(fine.date_of(pl.col(PERIOD))).alias(PERIOD))
     totals = [pl.col(SALES).sum(), pl.col(SALES).count().cast(pl.UInt32).alias("~known"), pl.len().alias("~days")]
@@ -181,7 +183,7 @@ def coarsen(rows: pl.DataFrame, fine: Frequency, coarse: Frequency, kinds: Mappi
     out = out.with_columns((pl.col("~known") / days).alias("~share"))
     usual = out.filter(pl.col("~known") > 0).group_by(SERIES).agg(pl.col("~share").median().alias("~usual"))
     out = out.join(usual, on=SERIES, how="left", maintain_order="left")
-    short = (pl.col("~known") > 0) & (pl.col("~share") < COMPLETE * pl.col("~usual"))
+    short = (pl.col("~known") > 0) & (pl.col("~share") < COMPLETE * pl.col("~usual")) & pl.lit(absent == "missing")
     found = out.filter(short)
     changes = [Change("frequency", f"{fine.noun} rows were added up to {coarse.noun}s", rows.height, rows[SERIES].n_unique())]
     if found.height:

@@ -43,7 +43,8 @@ KNOWN: Final = (m5.WIDE, m5.LONG, rossmann.SALES, walmart.SALES, favorita.ITEMS,
 COMPANIONS: Final = (m5.PRICES, m5.CALENDAR, walmart.FEATURES, walmart.FUTURE, walmart.STORES, rossmann.FUTURE, rossmann.STORES,
                      favorita.FUTURE_ITEMS, favorita.FUTURE_FAMILIES, favorita.STORES, favorita.PRODUCTS, favorita.OIL,
                      favorita.HOLIDAYS, favorita.VISITS, recruit.STORES, recruit.DATES, dominicks.PRODUCTS, iowa.PRODUCTS,
-                     iowa.STATE_PRODUCTS, complete_journey.PROMOTIONS, autogluon.FUTURE, nixtla.FUTURE, nixtla.STATIC)
+                     iowa.STATE_PRODUCTS, complete_journey.PROMOTIONS, complete_journey.PRODUCTS,
+                     autogluon.FUTURE, nixtla.FUTURE, nixtla.STATIC)
 """Dialects of the files that lie beside sales: covariates and attributes."""
 
 # Common names by role, best first; compared without case, blanks, hyphens and underscores. Names within one tuple compete.

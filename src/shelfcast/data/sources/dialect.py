@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from shelfcast.names import Absent
 from shelfcast.periods import Frequency
 
 Names = Mapping[str, str]
@@ -29,6 +30,7 @@ class Dialect:
     roles : {our role: lower-case column name}; a column that is not there is passed over
     also : a further condition on the lower-case names, or None
     shape : transactions or series, or None to look at the data
+    absent : what a period without a row means there, or None to look at the data
     adapt : adds or reshapes columns before the roles are read, or None
     cancelled : from the names, an expression that is true where a line takes an earlier sale back, or None
     service : from the names, an expression that is true where a line is no product (postage, fees, adjustments), or None
@@ -45,6 +47,7 @@ class Dialect:
     roles: Mapping[str, str] = field(default_factory=dict)
     also: Callable[[Names], bool] | None = None
     shape: Literal["transactions", "series"] | None = None
+    absent: Absent | None = None
     adapt: Adapt | None = None
     cancelled: Callable[[Names], pl.Expr] | None = None
     service: Callable[[Names], pl.Expr] | None = None

@@ -20,6 +20,7 @@ VISITS = Dialect(
     signature=("air_store_id", "visit_date", "visitors"),
     roles={"location": "air_store_id", "date": "visit_date", "sales": "visitors"},
     shape="series",
+    absent="missing",
     notes=("Days without visitors have no row: a restaurant was closed then, or nobody knows.",),
 )
 STORES = Dialect(name="recruit stores", title="Recruit restaurants", signature=("air_store_id", "air_genre_name"),
