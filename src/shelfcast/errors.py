@@ -45,7 +45,8 @@ class UnknownNameError(SettingsError):
         known = [str(k) for k in known]
         # Comparing takes time in proportion to the product of the lengths: neither may be endless.
         closest = get_close_matches(name[:100], [k[:100] for k in known[:2000]], n=1, cutoff=0.6)
-        near = closest or [k for k in known if k.lower() == name.lower()]
+        folded = {k[:100].lower(): k for k in reversed(known[:2000])}  # a letter's case is no other name
+        near = closest or [folded[k] for k in get_close_matches(name[:100].lower(), folded, n=1, cutoff=0.6)]
         guess = f" Did you mean {shorten(near[0])!r}?" if near else ""
         shown = ", ".join(shorten(k, 40) for k in known[:20]) + (f" and {len(known) - 20:,} more" if len(known) > 20 else "")
         listed = f" Known: {shown}." if known else f" There is no {what} at all."

@@ -105,7 +105,7 @@ def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
     """
     for left in os.scandir(tempfile.gettempdir()):
         found = re.fullmatch(rf"{_SCRATCH}-(\d+)-\w+", left.name)
-        if found and not _is_alive(int(found[1])) and left.is_dir(follow_symlinks=False):
+        if found and not is_alive(int(found[1])) and left.is_dir(follow_symlinks=False):
             shutil.rmtree(left.path, ignore_errors=True)  # another user's cannot be removed, and need not
     return tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}-{os.getpid()}-")
 
@@ -117,14 +117,15 @@ def remove_partials(target: Path) -> None:
     partial = re.compile(rf"\.({stem}|{name})\.(\d+)(\.old)?\.partial({suffix})?")
     for left in os.scandir(target.parent):
         found = partial.fullmatch(left.name)
-        if found and not _is_alive(int(found[2])):
+        if found and not is_alive(int(found[2])):
             if left.is_dir(follow_symlinks=False):
                 shutil.rmtree(left.path, ignore_errors=True)
             else:
                 Path(left.path).unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine, told by its number, still runs."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,16 @@ import pytest
 from shelfcast import workflow
 from shelfcast.cli.main import main
 from shelfcast.data.split import windows
+from shelfcast.errors import SettingsError
 from shelfcast.evaluate import metrics
 from shelfcast.forecast import Forecast
 from shelfcast.models.registry import make_model
+from shelfcast.operate.runs import code_hash
+from shelfcast.operate.taken import taken
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import BacktestSettings
+from shelfcast.workflow import backtesting
+from shelfcast.workflow.pieces import Plan
 
 DAYS, HORIZON, SERIES = 140, 14, 8
 
@@ -176,8 +182,40 @@ def test_pieces_of_other_sales_are_not_taken(tmp_path):
     assert result.summary["fingerprint"] != other.summary["fingerprint"]
 
 
+def test_pieces_that_other_code_made_are_not_taken(tmp_path, monkeypatch):
+    """A run is stopped after its pieces are done, and the sources change before it goes on."""
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backtesting, "judge_overrides", stop)
+        with pytest.raises(KeyboardInterrupt):
+            workflow.backtest(ask(tmp_path, models=("naive",)))
+    assert len(list((tmp_path / "run.partial").glob("naive-*"))) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(backtesting, "judge_overrides", stop)
+        patch.setattr(backtesting, "Plan", partial(Plan, code="other"))
+        with pytest.raises(KeyboardInterrupt):
+            workflow.backtest(ask(tmp_path, models=("naive",)))
+    assert len(list((tmp_path / "run.partial").glob("naive-*"))) == 4
+    result = workflow.backtest(ask(tmp_path, models=("naive",)))
+    assert result.summary["pieces_kept"] == 2
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert set(result.results["code"]) == {manifest["code"]} == {code_hash()}
+
+
+def test_a_second_run_into_the_same_folder_is_refused_and_harms_nothing(tmp_path):
+    told = r"is at work in .*give another --run"
+    with taken(tmp_path / "run.partial", work="another run"), pytest.raises(SettingsError, match=told):
+        workflow.backtest(ask(tmp_path, models=("naive",)))
+    assert not (tmp_path / "run").exists()
+    workflow.backtest(ask(tmp_path, models=("naive",)))
+    assert (tmp_path / "run").exists() and not (tmp_path / "run.partial").exists()
+
+
 @pytest.mark.parametrize(("flags", "words"), [
-    (("--models", "nave"), "Did you mean 'naive'"), (("--metrics", "wpae"), "No measure is called 'WPAE'. Did you mean 'WAPE'"),
+    (("--models", "nave"), "Did you mean 'naive'"), (("--metrics", "wpae"), "No measure is called 'wpae'. Did you mean 'WAPE'"),
+    (("--models", "naive,naive"), "'naive' is named twice"),
     (("--models", ",,"), "at least one model"), (("--metrics", ","), "at least one measure"),
     (("--windows", "0"), "number of windows is 0"), (("--windows", "99"), "need more than"),
     (("--jobs", "0"), "number of jobs is 0"),

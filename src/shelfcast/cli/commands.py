@@ -83,7 +83,9 @@ def forecast(options: argparse.Namespace) -> int:
 
 def backtest(options: argparse.Namespace) -> int:
     """`shelfcast backtest`"""
-    chosen: dict[str, Any] = {name: _flat(given) for name in ("models", "metrics") if (given := getattr(options, name))}
+    chosen: dict[str, Any] = {"metrics": _flat(options.metrics)} if options.metrics else {}
+    if options.models:  # a name given twice stays, so that the settings can say so
+        chosen["models"] = tuple(name for given in options.models for name in given)
     settings = BacktestSettings(
         **_source(options), **chosen, horizon=options.horizon, windows=options.windows, step=options.step, refit=options.refit,
         own_ends=options.own_ends, options={k: _value(v) for k, v in _merged(options.options).items()}, seed=options.seed,

@@ -9,6 +9,7 @@
     model/             the fitted model               report.html    the page
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +74,7 @@ class Manifest:
     def write(self, folder: Path, *, settings: Mapping[str, Any]) -> None:
         """Write `manifest.json` into a folder."""
         content = {
-            "shelfcast": shelfcast.__version__, "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "shelfcast": shelfcast.__version__, "code": code_hash(), "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": [masked(a) for a in sys.argv],
             "python": platform.python_version(), "platform": platform.platform(), "cores": os.cpu_count(),
             "packages": installed(CORE), **vars(self), "settings": dict(settings),
@@ -80,6 +82,19 @@ class Manifest:
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
         # names that are no Unicode are written as JSON writes half of a pair: \udce9
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+@cache
+def code_hash() -> str:
+    """A short hash of the package's own sources: two versions in the making that carry the same number are told apart by it.
+
+    Names and texts of all `.py` files count, in order of their names; nothing else does.
+    """
+    home = Path(shelfcast.__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(home.rglob("*.py")):
+        found.update(f"{path.relative_to(home).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()[:12]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

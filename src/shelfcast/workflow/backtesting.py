@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,8 @@ from typing import Any, Final
 import polars as pl
 
 import shelfcast
+from shelfcast.adjust.override_table import Overrides
+from shelfcast.data.findings import Findings
 from shelfcast.data.split import window_cutoffs
 from shelfcast.errors import DataError, SettingsError, UnknownNameError, masked, printable, shorten
 from shelfcast.evaluate.backtest import levels_told
@@ -32,7 +34,8 @@ from shelfcast.files import check_folder, scratch_folder, whole_file, whole_fold
 from shelfcast.models.registry import make_model, model_names, setting_names
 from shelfcast.names import KEYS
 from shelfcast.operate.processes import share_out
-from shelfcast.operate.runs import MANIFEST, Manifest, write_tables
+from shelfcast.operate.runs import MANIFEST, Manifest, code_hash, write_tables
+from shelfcast.operate.taken import LOCK, refuse_taken, remove_taken, taken
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent, stage
 from shelfcast.settings import BacktestSettings, as_json, to_toml
@@ -45,6 +48,7 @@ from shelfcast.workflow.preparing import DEVICE, WHY_DEVICE, Clock, Say, prepare
 
 _ABOUT: Final = "backtest.json"  # marks a folder of pieces as ours
 BASELINE: Final = "naive"
+_WORK: Final = "another backtest of the same --run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,22 +93,32 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
                 max_series=settings.max_series, fingerprint=panel.fingerprint(), folder=_pieces_folder(settings.run),
                 budget_s=settings.budget)
     cutoffs = _cutoffs(plan, panel)
-    plan.folder.mkdir(exist_ok=True)
+    with taken(plan.folder, work=_WORK):
+        return _replay(settings, plan, panel, cutoffs, told=(*lines.told, *cleaned.told), findings=findings,
+                       rejected=cleaned.rejected_count, metrics=metrics, overrides=overrides, clock=clock, say=say,
+                       progress=progress)
+
+
+def _replay(settings: BacktestSettings, plan: Plan, panel: SalesPanel, cutoffs: list[str], *, told: Sequence[str],
+            findings: Findings, rejected: int, metrics: tuple[str, ...], overrides: Overrides | None, clock: Clock,
+            say: Say, progress: Progress) -> BacktestResult:
+    """Write the pieces, then the run folder; the folder of pieces is this process's own meanwhile."""
     with whole_file(plan.folder / _ABOUT) as out:
-        out.write_text(json.dumps({"shelfcast": shelfcast.__version__, "fingerprint": plan.fingerprint}) + "\n", encoding="utf-8")
+        out.write_text(json.dumps({"shelfcast": shelfcast.__version__, "code": plan.code, "fingerprint": plan.fingerprint}) + "\n",
+                       encoding="utf-8")
     with clock("replay"):
         kept = _run(plan, panel, cutoffs, settings.jobs, say, progress)
     with clock("overrides"):
         judged = judge_overrides(plan, panel, overrides, cutoffs, say=say, progress=progress)
     plan = judged.plan
-    told, scores, losses = _gathered(plan, cutoffs)
+    pieces, scores, losses = _gathered(plan, cutoffs)
     found = summarise(scores, metrics=metrics, baseline=BASELINE)
-    counts = {"rejected_rows": cleaned.rejected_count, "pieces_kept": kept,
+    counts = {"rejected_rows": rejected, "pieces_kept": kept,
               **{f"findings_{k.lower()}": v for k, v in severities(findings).items()}}
     notes = tuple(levels_told(settings.levels))
-    manifest = _manifest(plan, panel, told, counts=counts, notes=(*lines.told, *notes), clock=clock)
-    results = _results(found, plan, manifest, told)
-    summary = {**_summary(settings, found, manifest, told, cutoffs), "overrides": judged.summary()}
+    manifest = _manifest(plan, panel, pieces, counts=counts, notes=(*told, *notes), clock=clock)
+    results = _results(found, plan, manifest, pieces)
+    summary = {**_summary(settings, found, manifest, pieces, cutoffs), "overrides": judged.summary()}
     with whole_folder(settings.run) as out:
         _fill(out, plan, cutoffs, scores, losses, results)
         judged.write(out, cutoffs)
@@ -112,7 +126,7 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
                        notes=notes)
         (out / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
         replace(manifest, seconds=clock.seconds).write(out, settings=as_json(settings))
-    shutil.rmtree(plan.folder, ignore_errors=True)
+    remove_taken(plan.folder)
     return BacktestResult(summary=summary, results=results, scores=scores, run=settings.run)
 
 
@@ -120,7 +134,8 @@ def _refuse_early(settings: BacktestSettings) -> dict[str, dict[str, Any]]:
     """What would fail in the end is said before the work starts; {model: its settings}."""
     rules(settings)
     check_folder(settings.run, marks=[MANIFEST])
-    check_folder(_pieces_folder(settings.run), marks=[_ABOUT])
+    check_folder(_pieces_folder(settings.run), marks=[_ABOUT, LOCK])
+    refuse_taken(_pieces_folder(settings.run), work=_WORK)
     options: dict[str, dict[str, Any]] = {}
     for name in settings.models:
         if is_fitted_folder(name):
@@ -158,7 +173,7 @@ def _metrics(settings: BacktestSettings) -> tuple[str, ...]:
     out = []
     for name in settings.metrics:
         if name.lower() not in known:
-            raise UnknownNameError("measure", name.upper() if len(name) < 6 else name, known.values())
+            raise UnknownNameError("measure", name, known.values())
         out.append(known[name.lower()])
     return tuple(dict.fromkeys(out))
 
@@ -246,13 +261,14 @@ def _results(found: Summary, plan: Plan, manifest: Manifest, told: list[dict[str
         pl.col("model").replace_strict(ran, return_dtype=pl.String).alias("ran"),
         pl.lit(plan.horizon).alias("horizon"), pl.lit(plan.refit).alias("refit"), pl.lit(plan.own_ends).alias("own_ends"),
         pl.lit(manifest.cutoff).alias("data_until"), pl.lit(manifest.frequency).alias("frequency"),
-        pl.lit(shelfcast.__version__).alias("shelfcast"), pl.lit(plan.fingerprint).alias("fingerprint"),
+        pl.lit(shelfcast.__version__).alias("shelfcast"), pl.lit(plan.code).alias("code"),
+        pl.lit(plan.fingerprint).alias("fingerprint"),
         pl.lit(plan.seed).alias("seed"), pl.lit(_settings_hash(plan)).alias("settings"),
         pl.col("model").replace_strict(trained, return_dtype=pl.String).alias("trained_on"))
 
 
 def _settings_hash(plan: Plan) -> str:
-    told = {k: v for k, v in asdict(plan).items() if k not in ("folder", "threads")}
+    told = {k: v for k, v in asdict(plan).items() if k not in ("folder", "threads", "code")}
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
@@ -283,7 +299,8 @@ def _facts(settings: BacktestSettings, manifest: Manifest, cutoffs: list[str]) -
             "series": f"{manifest.counts['scored']:,} of {manifest.counts['series']:,} scored",
             "each model learned": "anew before every window" if settings.refit == "every" else "once, before the oldest window",
             **({"series end": "with their own last known sale"} if settings.own_ends else {}), **why,
-            "shelfcast": shelfcast.__version__, "seed": str(manifest.seed), "data fingerprint": manifest.fingerprint,
+            "shelfcast": shelfcast.__version__, "hash of the code": code_hash(), "seed": str(manifest.seed),
+            "data fingerprint": manifest.fingerprint,
             "data until": manifest.cutoff, "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items())}
 
 

@@ -3,7 +3,8 @@
     MODEL-CUTOFF-KEY/   scores.parquet   losses.parquet   piece.json   forecasts/*.parquet
     actuals-CUTOFF-KEY/ *.parquet
 
-The key is a hash of the panel and of all that could change the numbers; a piece with another key is not taken.
+The key is a hash of the panel, of the package's sources and of all that could change the numbers; a piece with another key is not
+taken.
 """
 
 import hashlib
@@ -31,6 +32,7 @@ from shelfcast.models.base import Forecaster
 from shelfcast.models.registry import setting_names
 from shelfcast.names import DATE, KEYS, SALES
 from shelfcast.operate.batches import ForecastBatches
+from shelfcast.operate.runs import code_hash
 from shelfcast.panel import SalesPanel
 from shelfcast.periods import Frequency
 from shelfcast.workflow.choosing import account_of, make_forecaster
@@ -50,6 +52,7 @@ class Plan:
     folder : where pieces are written
     threads : for models that have such a setting and were not given one; changes no number
     budget_s : seconds that `auto` may take in each window
+    code : hash of the sources that make the numbers, as they were when the plan was made
     """
 
     horizon: int
@@ -65,6 +68,7 @@ class Plan:
     folder: Path
     threads: int | None = field(default=None)
     budget_s: float | None = None
+    code: str = field(default_factory=code_hash)
 
     @property
     def key(self) -> str:
