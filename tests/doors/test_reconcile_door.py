@@ -53,6 +53,30 @@ def test_a_run_holds_a_file_for_each_level_and_their_means_add_up(files, tmp_pat
     json.dumps(result.summary["levels"])
 
 
+def test_unless_said_the_way_is_tried_on_the_past_and_each_level_is_scored(files, tmp_path):
+    said = []
+    levels = workflow.forecast(asked(files, out=tmp_path / "f.parquet"), say=said.append).summary["levels"]
+    scores = levels["replayed"]["relative_error"]
+    assert set(scores) == {"bottom_up", "top_down", "wls", "mint"} and scores["bottom_up"] == 1
+    assert levels["method"] == min(scores, key=scores.get)
+    assert set(levels["replayed"]["wape"]["mint"]) == {"total", "category", "region", "category x region", "bottom"}
+    assert any(f"{levels['method']} is kept" in sentence for sentence in said)
+    short = workflow.forecast(asked(files, horizon=40), say=said.append).summary["levels"]
+    assert short["method"] == "bottom_up" and any("too short to try" in sentence for sentence in said)
+
+
+def test_levels_agree_with_the_overridden_series_too(files, tmp_path):
+    pl.DataFrame({"item": ["jam"], "location": ["A"], "first": ["2024-03-11"], "last": ["2024-03-12"], "kind": ["add"],
+                  "amount": [500.0], "who": ["kim"], "when": ["2024-03-01"], "why": ["fair"]}).write_csv(tmp_path / "o.csv")
+    result = workflow.forecast(asked(files, reconcile="bottom_up", overrides=tmp_path / "o.csv", run=tmp_path / "run"))
+    run = tmp_path / "run"
+    for folder, series in (("levels", "forecast.parquet"), ("overridden-levels", "overridden.parquet")):
+        total = Forecast.load(run / folder / "total.parquet")
+        assert np.allclose(total.mean[0], Forecast.load(run / series).mean.sum(axis=0), atol=1e-6)
+    more = Forecast.load(run / "overridden-levels" / "total.parquet").mean - Forecast.load(run / "levels" / "total.parquet").mean
+    assert more.sum() == pytest.approx(1000) and result.summary["levels"]["largest_gap"] <= 1e-6
+
+
 def test_without_reconciling_series_stay_as_they_were_and_the_gap_is_told(files, tmp_path):
     plain = workflow.forecast(asked(files, hierarchy=(), out=tmp_path / "plain.parquet"))
     apart = workflow.forecast(asked(files, reconcile="none", out=tmp_path / "apart.parquet"))
