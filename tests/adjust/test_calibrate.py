@@ -6,7 +6,7 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import nbinom
 
-from shelfcast.adjust.calibrate import Calibration, Scored, calibrate, follow, learn_calibration, normal_scores, stretch_bounds
+from shelfcast.adjust.calibrate import Calibration, Scored, calibrate, learn_calibration, normal_scores, stretch_bounds
 from shelfcast.data.classes import CLASSES
 from shelfcast.errors import DataError, WeightsError
 from shelfcast.forecast import Forecast
@@ -152,17 +152,6 @@ def test_a_calibration_comes_back_from_its_file(tmp_path):
 def test_a_forecast_without_the_median_is_refused():
     with pytest.raises(DataError, match="median"):
         normal_scores(np.array([1.0]), np.array([[0.0, 2.0]]), (0.1, 0.9))
-
-
-def test_followed_from_window_to_window_coverage_comes_right_and_stays_right_when_the_world_changes():
-    current, found = Calibration.none(), []
-    for k in range(40):
-        new = bells(k, factor=0.5 if k < 20 else 2.0)
-        found.append(inside(new, calibrate(new.forecast, current, new.classes)))
-        current = follow(current, new)
-    assert found[0] < 0.55 and np.mean(found[8:20]) == pytest.approx(0.8, abs=0.03)
-    assert found[20] > 0.95 and np.mean(found[30:]) == pytest.approx(0.8, abs=0.03)
-    assert current.windows == 40
 
 
 def test_stretches_are_short_near_the_cutoff():

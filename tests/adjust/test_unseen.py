@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from scipy.special import ndtri
 
-from shelfcast.adjust.unseen import Unseen, touches_season, unseen_share, widen_unseen
+from shelfcast.adjust import unseen as room
+from shelfcast.adjust.unseen import Unseen, first_seen, touches_season, unseen_share
 from shelfcast.forecast import Forecast
 from shelfcast.names import LEVELS
 from shelfcast.periods import Frequency
@@ -26,6 +27,11 @@ def begun(frequency: Frequency, first: date) -> Unseen:
     return Unseen(first=frequency.number(first), above=0.3, below=0.2)
 
 
+def widen_unseen(forecast: Forecast, unseen: Unseen, *, floor: float = 0.0) -> Forecast:
+    """As widened where each series is as old as its panel."""
+    return room.widen_unseen(forecast, unseen, starts=np.full(len(forecast), unseen.first), floor=floor)
+
+
 def test_the_weeks_of_the_first_christmas_are_wider_than_the_weeks_around_them():
     forecast = bell(WEEK, date(2023, 11, 6), 12)
     widened = widen_unseen(forecast, begun(WEEK, date(2023, 2, 6)))
@@ -41,10 +47,20 @@ def test_the_second_christmas_is_left_alone():
 
 
 def test_only_periods_whose_place_in_the_year_is_new_are_wider():
-    share = unseen_share(DAY, DAY.number(date(2023, 11, 25)), 20, begun(DAY, date(2022, 12, 8)))
+    since = begun(DAY, date(2022, 12, 8))
+    share = unseen_share(DAY, DAY.number(date(2023, 11, 25)), 20, since, starts=np.array([since.first]))[0]
     new = share[:, 1] > 0
     # 26 to 30 November are no season; 1 to 6 December are new; from 8 December on last year is known
     assert not new[:5].any() and new[5:11].all() and not new[13:].any()
+
+
+def test_a_season_is_unseen_where_neither_the_series_nor_its_panel_has_seen_it():
+    old, new = (WEEK.number(d) for d in (date(2021, 1, 4), date(2023, 2, 6)))
+    december = (WEEK, WEEK.number(date(2023, 12, 4)), 2)
+    among_new = unseen_share(*december, Unseen(first=first_seen(np.array([old, *[new] * 19]))), starts=np.array([old, new]))
+    assert not among_new[0].any() and among_new[1].all()
+    among_old = unseen_share(*december, Unseen(first=first_seen(np.array([new, *[old] * 19]))), starts=np.array([old, new]))
+    assert not among_old.any()
 
 
 def test_the_median_stays_and_more_is_allowed_above_than_below():

@@ -57,6 +57,7 @@ def test_it_tells_what_was_tried_what_counts_and_what_that_gains(auto):
     account = auto.account()
     assert {row["model"] for row in account["trials"]} >= {"naive", "profile", "boosted", "auto"}
     assert len({row["window"] for row in account["trials"]}) == 3
+    assert "calibrated on the other windows" in " ".join(account["told"])
     assert account["gain_over_naive"] > 0.1 and "better than seasonal naive" in " ".join(account["told"])
     assert all(sum(v for k, v in row.items() if k != "group") == pytest.approx(1) for row in account["weights"])
 
@@ -131,6 +132,11 @@ def test_a_budget_leaves_out_trials_and_says_so(panel):
     assert "time budget" in " ".join(made.told_)
 
 
+def test_one_window_is_said_to_have_judged_itself():
+    made = fitted(SalesPanel.from_frame(frame(days=28), freq="D"))
+    assert made.trials_["window"].n_unique() == 1 and "on that same window" in " ".join(made.told_)
+
+
 def test_an_ample_budget_changes_nothing(panel, auto):
     np.testing.assert_array_equal(fitted(panel, budget_s=86_400.0).predict(panel, horizon=H).quantiles,
                                   auto.predict(panel, horizon=H).quantiles)
@@ -156,6 +162,14 @@ def test_without_windows_an_ample_budget_keeps_full_effort():
 def test_a_slow_machine_is_found_out_by_the_first_trial():
     slow = plan().corrected(spent=35.0, left_s=100.0)  # four times slower: 40 s a trial and a quick fit, 160 s a full one
     assert slow.windows == 2 and slow.quick and slow.told
+
+
+def test_what_is_told_of_a_budget_is_about_the_plan_that_was_carried_out():
+    slow = plan().corrected(spent=500.0, left_s=1.0)  # nothing more fits: the trial that was made stands, and boosting forecasts
+    assert (slow.windows, slow.base, slow.quick) == (1, "boosted", True)
+    told = " ".join(slow.told)
+    assert "left out 2 of 3 trials" in told and "less effort" in told and "no room for boosting" not in told
+    assert "no room for boosting" in " ".join(plan().within(5.0).told) and not plan().within(1000.0).told
 
 
 def test_windows_of_the_past_leave_enough_to_learn_from(panel):

@@ -10,11 +10,13 @@ an atom is never taken for a lack of coverage, and nought is never widened.
 
 Scores are pooled by demand class and by a stretch of the horizon (Mondrian: Vovk 2003). Errors of one window share its
 shocks, so evidence is counted in windows, not in cells: with few of them the correction is drawn towards none (Dunn, Wasserman
-and Ramdas 2022 treat such groups). `follow` moves the levels from window to window in running use (Gibbs and Candes 2021).
+and Ramdas 2022 treat such groups). A calibration is learned from all of its windows at once, each alike, and stays as it is until
+the next fit: following coverage from window to window (adaptive conformal inference, Gibbs and Candes 2021) brought the trials no
+nearer to their levels and is not done.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +31,6 @@ from shelfcast.names import LEVELS
 SHRINK_WINDOWS: Final = 1.5  # windows whose evidence weighs as much as the belief that nothing need change
 SHRINK_SERIES: Final = 100.0  # series of a class whose own evidence weighs as much as that of all
 STRETCHES: Final = 3  # of the horizon that have corrections of their own
-FOLLOW_RATE: Final = 1.0  # of `follow`: a lack of 10 % of coverage of the 80 % interval is made up in about three windows
 _FEWEST_CELLS: Final = 200  # below this a group says nothing of its own
 _END: Final = 5.0  # the largest deviate; a truth farther out says no more
 _MOST: Final = 2.5  # a spread is at most multiplied, or divided, by this
@@ -203,29 +204,6 @@ def learn_calibration(scored: Sequence[Scored], *, levels: Sequence[float] = LEV
             moved = overall + trust * own + held * 0.5 * (by_stretch[b] - everything)
             deviates[g, b] = _monotone(usual, moved)
     return Calibration(checked, CLASSES, bounds, deviates, len(scored))
-
-
-def follow(calibration: Calibration, one: Scored, *, rate: float = FOLLOW_RATE, floor: float = 0.0, seed: int = 0) -> Calibration:
-    """The calibration after one more window: a step out where too few truths were inside, a step in where too many were.
-
-    Adaptive conformal inference (Gibbs and Candes 2021), as quantile tracking (Angelopoulos, Candes and Tibshirani 2023): the
-    deviate of each level moves by `rate` times the coverage that lacked, so that over many windows coverage is right whatever
-    the errors do. All groups of series and stretches take the step together: one window is one observation.
-
-    Parameters
-    ----------
-    one : a window's forecast before calibration, what came, and classes
-    rate : deviates that a whole lack of coverage moves
-    """
-    step = np.searchsorted(np.array(calibration.bounds), np.arange(1, one.forecast.horizon + 1), side="left")
-    score, _, group, stretch = _scores(one, step, floor, [seed, 0])
-    if len(score) < _FEWEST_CELLS:
-        return calibration
-    usual = ndtri(np.array(calibration.levels))
-    share = (np.abs(score)[:, None] <= np.abs(calibration.deviates[group, stretch])).mean(axis=0)  # (Q,)
-    lack = np.sign(usual) * (2 * ndtr(np.abs(usual)) - 1 - share)
-    moved = np.apply_along_axis(lambda d: _monotone(usual, d - usual + rate * lack), 2, calibration.deviates)
-    return replace(calibration, deviates=moved, windows=calibration.windows + 1)
 
 
 def stretch_bounds(horizon: int, stretches: int) -> tuple[int, ...]:

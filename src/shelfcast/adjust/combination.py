@@ -14,7 +14,7 @@ import numpy as np
 from shelfcast.adjust.calibrate import Calibration, calibrate
 from shelfcast.adjust.combine import Weights, combine
 from shelfcast.adjust.trial import class_codes
-from shelfcast.adjust.unseen import Unseen, widen_unseen
+from shelfcast.adjust.unseen import Unseen, first_seen, widen_unseen
 from shelfcast.errors import SettingsError, WeightsError, shorten
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Forecaster, Traits
@@ -55,7 +55,7 @@ class Combination:
         for member in self.members.values():
             member.fit(panel)
         if self.unseen is not None:
-            self.unseen = replace(self.unseen, first=int(panel.series["start"].min()))  # type: ignore[arg-type]
+            self.unseen = replace(self.unseen, first=first_seen(panel.series["start"].to_numpy()))
         return self
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
@@ -79,7 +79,7 @@ class Combination:
         needed = tuple(sorted({*levels, 0.5}))  # widening is measured from the median
         mixed = calibrate(combine(said, self.weights, groups), self.calibration, groups, levels=needed, floor=floor)
         if self.unseen is not None:
-            mixed = widen_unseen(mixed, self.unseen, floor=floor)
+            mixed = widen_unseen(mixed, self.unseen, starts=panel.series["start"].to_numpy(), floor=floor)
         return replace(mixed, levels=levels, quantiles=mixed.quantiles[:, :, [needed.index(q) for q in levels]])
 
     def save(self, folder: Path) -> None:

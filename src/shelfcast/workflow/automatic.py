@@ -17,11 +17,12 @@ from typing import Any, Final, Self
 import numpy as np
 import polars as pl
 
-from shelfcast.adjust.calibrate import Calibration, Scored, learn_calibration
+from shelfcast.adjust.calibrate import Calibration
 from shelfcast.adjust.combination import NAME, Combination, combined_traits
-from shelfcast.adjust.combine import Weights, combine, learn_weights
+from shelfcast.adjust.combine import Weights
+from shelfcast.adjust.proof import left_out, weigh
 from shelfcast.adjust.trial import Trial, run_trial
-from shelfcast.adjust.unseen import Unseen
+from shelfcast.adjust.unseen import Unseen, first_seen
 from shelfcast.data.split import windows
 from shelfcast.errors import SettingsError, shorten
 from shelfcast.evaluate.metrics import sql, wape
@@ -78,7 +79,8 @@ class AutoForecaster:
     Attributes
     ----------
     combination_ : what it arrived at
-    trials_ : table `window` (last day of its past), `model`, `SQL`, `WAPE`, `coverage`, `seconds`: what was tried
+    trials_ : table `window` (last day of its past), `model`, `SQL`, `WAPE`, `coverage`, `seconds`: what was tried; rows
+        of `auto` are weighed and calibrated on the other windows alone, or, where there is but one, on that one
     told_ : sentences for the user: what was tried, what won and by how much
     gain_ : share of seasonal naive's loss that the combination saves in the trials; nan without trials
     """
@@ -104,15 +106,17 @@ class AutoForecaster:
             mixed = " and ".join(f"{name} ({share:.0%})" for name, share in shares.items())
             told = [f"Untried, for no window of the past could be replayed: {mixed}.", *plan.told]
             return self._settle(panel, Weights.believed(shares), Calibration.none(), told, options)
-        weights = learn_weights(trials, base=plan.base, seed=s.seed)
-        mixed = [combine(t.forecasts, weights, t.classes) for t in trials]
-        calibration = learn_calibration([Scored(f, t.truth, t.classes) for f, t in zip(mixed, trials, strict=True)],
-                                        floor=-np.inf if panel.net_of_returns else 0.0, seed=s.seed)
+        floor = None if panel.net_of_returns else 0.0
+        weights, calibration = weigh(trials, base=plan.base, floor=floor, seed=s.seed)
+        proof = left_out(trials, base=plan.base, floor=floor, seed=s.seed)
         days = list(dict.fromkeys(row[0] for row in rows))
-        rows += [(day, NAME, *_measured(t, f), 0.0) for day, t, f in zip(days, trials, mixed, strict=True)]
+        rows += [(day, NAME, *_measured(t, f), 0.0) for day, t, f in zip(days, trials, proof, strict=True)]
         self.trials_ = pl.DataFrame(rows, schema=_TRIALS, orient="row")
         self.gain_ = _gain(self.trials_)
         told = _sentences(self.trials_, weights, self.gain_, panel, s.horizon)
+        if BASE in weights.used and options.get("effort", "full") != "fast":
+            told.append("The trials were made with effort fast, the forecast with full effort: weights and calibration are those "
+                        "of the former, and what that does to coverage is not measured here.")
         return self._settle(panel, weights, calibration, [*told, *plan.told], options)
 
     def _try(self, panel: SalesPanel, plan: "Plan", began: float) -> tuple[list[Trial], list[tuple[Any, ...]], "Plan"]:
@@ -144,7 +148,7 @@ class AutoForecaster:
     def _settle(self, panel: SalesPanel, weights: Weights, calibration: Calibration, told: Sequence[str],
                 options: Mapping[str, Any]) -> Self:
         """Fit what counts on the whole past."""
-        first = int(panel.series["start"].min())  # type: ignore[arg-type]
+        first = first_seen(panel.series["start"].to_numpy())
         members = {name: self._model(name, options).fit(panel) for name in weights.used}
         self.combination_ = Combination(members, weights, calibration=calibration, unseen=Unseen(first=first))
         self.traits = self.combination_.traits
@@ -219,7 +223,7 @@ class Plan:
     quick : the last fit is made with little effort, too
     base : the model that forecasts where nothing is tried
     trial_s, full_s, quick_s : seconds that a trial and the last fit (full and quick) are expected to take
-    told : what the budget left out
+    wanted : windows that the data alone ask for; `windows` when None
     """
 
     models: tuple[str, ...]
@@ -229,7 +233,21 @@ class Plan:
     full_s: float
     quick_s: float
     quick: bool = False
-    told: tuple[str, ...] = ()
+    wanted: int | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What the budget left out, in sentences about this plan as it stands."""
+        wanted = self.windows if self.wanted is None else self.wanted
+        told = [f"The time budget left out {wanted - self.windows} of {wanted} trials."] if self.windows < wanted else []
+        if self.quick:
+            told.append("The time budget asked for less effort in the last fit.")
+        if BASE in self.models and self.base != BASE:
+            told.append("The time budget leaves no room for boosting.")
+        if told:
+            told.append("A budget counts seconds: on a busier machine, or in another window of a backtest, it may leave out other "
+                        "work, and the scores then are of different plans.")
+        return tuple(told)
 
     def within(self, budget_s: float) -> "Plan":
         """The plan with as many trials as the budget allows, then with less effort, then with the profile alone."""
@@ -246,20 +264,15 @@ class Plan:
         The ratio to what was expected is rounded up to a power of two, so that its noise seldom decides.
         """
         ratio = 2.0 ** max(0, int(np.ceil(np.log2(max(spent / self.trial_s, 1e-9)))))
-        slow = replace(self, windows=self.windows - 1, trial_s=self.trial_s * ratio, full_s=self.full_s * ratio,
+        wanted = self.windows if self.wanted is None else self.wanted
+        slow = replace(self, windows=self.windows - 1, wanted=wanted, trial_s=self.trial_s * ratio, full_s=self.full_s * ratio,
                        quick_s=self.quick_s * ratio)
         rest = slow.within(max(left_s, 0.0))
         return replace(rest, windows=rest.windows + 1, base=self.base)
 
     def _cut(self, *, windows: int, quick: bool, base: str) -> "Plan":
-        told = list(self.told)
-        if windows < self.windows:
-            told.append(f"The time budget left out {self.windows - windows} of the {self.windows} trials that remained.")
-        if quick and not self.quick:
-            told.append("The time budget asked for less effort in the last fit.")
-        if base != self.base:
-            told.append("The time budget leaves no room for boosting.")
-        return replace(self, windows=windows, quick=quick, base=base, told=tuple(told))
+        wanted = self.windows if self.wanted is None else self.wanted
+        return replace(self, windows=windows, quick=quick, base=base, wanted=wanted)
 
 
 def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None) -> Plan:
@@ -324,5 +337,9 @@ def _sentences(trials: pl.DataFrame, weights: Weights, gain: float, panel: Sales
     told = [f"Tried on the last {which} of {horizon} {noun}s, scaled quantile loss: {tried}.",
             f"Weights, mean over the demand classes: {share}."]
     if np.isfinite(gain):
-        told.append(f"There the combination is {abs(gain):.1%} {'better' if gain >= 0 else 'worse'} than seasonal naive.")
+        inside = float(np.nanmean(trials.filter(pl.col("model") == NAME)["coverage"].to_numpy()))
+        where = "the other windows" if count > 1 else "that same window, which flatters it"
+        told.append(f"There the combination, weighed and calibrated on {where}, is {abs(gain):.1%} "
+                    f"{'better' if gain >= 0 else 'worse'} than seasonal naive; "
+                    f"{inside:.0%} of sales lay inside its 80 % interval.")
     return told
