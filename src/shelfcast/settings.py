@@ -16,7 +16,7 @@ from shelfcast.periods import Frequency, parse_day
 MAX_HORIZON = 5_000  # more than thirteen years of days; a longer one is a slip of the finger, not a plan
 
 Returns = Literal["apart", "net"]
-Reconciling = Literal["none", "bottom_up", "top_down", "wls", "mint"]
+Reconciling = Literal["auto", "none", "bottom_up", "top_down", "wls", "mint"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,8 @@ class ForecastSettings(SalesSettings):
     budget : seconds that `auto` may take to fit, or a text such as 90s, 5m, 1h; half of it for each of the two fits that a
         forecast with a backtest makes. None lets the data decide alone
     hierarchy : attributes of items and places (also `item` and `location`) by which sums are forecast, too, with their crosses
-    reconcile : how series and sums are made to add up, `mint` unless said; `none` leaves both as they are
+    reconcile : how series and sums are made to add up; `auto` (unless said) keeps the way that erred least in replayed windows,
+        `none` leaves both as they are
     """
 
     horizon: int
@@ -127,7 +128,7 @@ class ForecastSettings(SalesSettings):
             raise SettingsError(f"Reconciling by {self.reconcile!r} needs sums to agree with: give --hierarchy with attributes of "
                                 f"items or places, for example --hierarchy category,region.")
         if self.hierarchy and self.reconcile is None:
-            object.__setattr__(self, "reconcile", "mint")
+            object.__setattr__(self, "reconcile", "auto")
         object.__setattr__(self, "budget", parse_budget(self.budget))
         object.__setattr__(self, "levels", check_levels(self.levels))
         for name in ("out", "run", "report"):
@@ -223,9 +224,9 @@ class CompareSettings:
     runs : folders that `backtest` wrote; one suffices when it holds several models
     models : which to compare, in this order; none for all
     metric : SQL, WQL, MASE, WAPE, RMSE, bias or coverage: the one that decides
-    baseline : the model that skill is measured against; None for the second of two, else naive, else the worst
+    baseline : the model that skill is measured against; None for naive, else the second of two, else the worst
     by : what is drawn anew: each `series`, or all series of an `item` or a `location` together
-    block : windows drawn together, when they follow closely
+    block : windows drawn together; None for as many as overlap, horizon / step
     replicates, confidence, method, seed : as in `evaluate.resampling.Resampling`
     report : HTML file to write
     """
@@ -235,7 +236,7 @@ class CompareSettings:
     metric: str = "SQL"
     baseline: str | None = None
     by: Literal["series", "item", "location"] = "series"
-    block: int = 1
+    block: int | None = None
     replicates: int = 2000
     confidence: float = 0.95
     method: Literal["percentile", "bca"] = "percentile"
@@ -253,7 +254,8 @@ class CompareSettings:
         if self.by not in ("series", "item", "location"):
             raise UnknownNameError("unit to draw", str(self.by), ["series", "item", "location"])
         _check_whole("number of replicates", self.replicates, 100, 100_000)
-        _check_whole("number of windows in a block", self.block, 1, 1_000)
+        if self.block is not None:
+            _check_whole("number of windows in a block", self.block, 1, 1_000)
         _check_whole("seed", self.seed, 0, 2**31 - 1)
         if self.report is not None:
             object.__setattr__(self, "report", Path(self.report))

@@ -198,9 +198,10 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--hierarchy", metavar="A,B,...", action="append", default=[], type=_names,
                        help="also forecast sums by these attributes of items and places (item and location are such, too) and by "
                             "their crosses, and make all add up; a run folder keeps a file for each level")
-    group.add_argument("--reconcile", choices=["none", "bottom_up", "top_down", "wls", "mint"],
-                       help="how series and sums are made to add up: mint (default) weighs by past errors, wls by the number of "
-                            "series, top_down hands the total down, bottom_up sums; none leaves them as they are")
+    group.add_argument("--reconcile", choices=["auto", "none", "bottom_up", "top_down", "wls", "mint"],
+                       help="how series and sums are made to add up: mint weighs by past errors, wls by the number of series, "
+                            "top_down hands the total down, bottom_up sums; auto (default) tries them on windows of the past and "
+                            "keeps the best; none leaves series and sums as they are")
     group.add_argument("--overrides", metavar="FILE",
                        help="planners' adjustments: item, location, first, last, kind (value, factor, add, lock), amount, who, "
                             "when, why; the result is the overridden forecast, a run folder keeps the model's own beside it")
@@ -253,12 +254,13 @@ def _compare(parser: argparse.ArgumentParser) -> None:
                         help="which models to compare, a name that two runs share with its folder: 'boosted (RUN)'; default: all")
     parser.add_argument("--metric", metavar="NAME", default="SQL", help="the measure that decides: SQL (default), WQL, MASE, WAPE, "
                                                                         "RMSE, bias, coverage")
-    parser.add_argument("--baseline", metavar="MODEL", help="the model that skill is measured against; default: the second of two, "
-                                                            "else naive, else the worst")
+    parser.add_argument("--baseline", metavar="MODEL", help="the model that skill is measured against; default: naive, else "
+                                                            "the second of two, else the worst")
     parser.add_argument("--by", choices=["series", "item", "location"], default="series",
                         help="what is drawn anew: each series (default), or all series of an item or of a location together, for "
                              "they miss together")
-    parser.add_argument("--block", metavar="N", type=_whole, default=1, help="windows drawn together, when they follow closely (1)")
+    parser.add_argument("--block", metavar="N", type=_whole,
+                        help="windows drawn together; default: as many as overlap, horizon / step")
     parser.add_argument("--replicates", metavar="N", type=_whole, default=2000, help="how often everything is drawn anew (2000)")
     parser.add_argument("--confidence", metavar="P", type=_real, default=0.95, help="how sure intervals are (0.95)")
     parser.add_argument("--interval", choices=["percentile", "bca"], default="percentile",

@@ -108,6 +108,7 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
                 bar.advance(len(part))
         with (reconciling(batches, hierarchy, settings, panel, clock=clock, say=say, progress=progress) as coherent,
               overriding(coherent.batches, overrides, prepared, say=say, progress=progress) as planned):
+            coherent = coherent.with_overrides(planned)
             manifest = _with_account(manifest_of("forecast", settings, prepared, model, why, clock), model)
             files = _write(settings, prepared, model, coherent, planned, scores, manifest, clock)
             head = planned.batches.scan(settings.levels).head(10).collect()
