@@ -22,13 +22,15 @@ def sales_of(items: int, places: int, periods: int, *, seed: int = 0) -> np.ndar
 
 
 def write_run(folder: Path, models: Mapping[str, float], *, windows: int = 4, first: int = 0, items: int = 5, places: int = 4,
-              seed: int = 0, fingerprint: str = "abc", forecasts: bool = True, shift: float = 0.0) -> Path:
+              seed: int = 0, fingerprint: str = "abc", forecasts: bool = True, shift: float = 0.0,
+              step: int | None = None) -> Path:
     """A finished backtest, whose forecasts lie off the truth by so much: {model: share of the sales}.
 
     Parameters
     ----------
     first : windows that are left out at the old end, so that runs share some of them
     shift : added to all sales: another truth
+    step : what the manifest says of the windows' distance
     """
     sales = sales_of(items, places, HORIZON * 12) + shift
     keys = [(f"item {i}", f"shop {p}") for i in range(items) for p in range(places)]
@@ -62,7 +64,7 @@ def write_run(folder: Path, models: Mapping[str, float], *, windows: int = 4, fi
     pl.concat(rows).write_parquet(folder / "losses.parquet")
     columns = ["window", "cutoff", "model", "kind", "group", "series", "metric", "value"]
     pl.DataFrame(scores, schema=columns, orient="row").write_csv(folder / "scores.csv")
-    about = {"verb": "backtest", "fingerprint": fingerprint, "horizon": HORIZON, "frequency": "D",
+    about = {"verb": "backtest", "fingerprint": fingerprint, "horizon": HORIZON, "frequency": "D", "settings": {"step": step},
              "models": [{"model": m, "trained_on": []} for m in models]}
     (folder / "manifest.json").write_text(json.dumps(about), encoding="utf-8")
     return folder

@@ -80,7 +80,35 @@ def test_models_of_one_run_are_ranked_and_the_best_meets_the_next(runs):
 
 def test_models_asked_for_are_compared_in_that_order(runs):
     found = compare(runs / "three", models=("naive", "good"))
-    assert (found["a"], found["b"], found["winner"]) == ("naive", "good", "good")
+    assert [m["model"] for m in compare(runs / "three", models=("middling", "good"))["ranking"]] == ["good", "middling"]
+    assert (compare(runs / "three", models=("middling", "good"))["a"]) == "middling"
+    assert (found["a"], found["b"], found["baseline"]) == ("good", "naive", "naive")
+
+
+def test_the_claim_is_told_from_the_winners_side_whichever_comes_first(runs):
+    ahead, behind = compare(runs / "one", runs / "two"), compare(runs / "two", runs / "one")
+    assert (behind["a"], behind["b"]) == ("bad", "good")
+    said, other = (f["verdict"].partition(" (95%")[0] for f in (ahead, behind))
+    assert said == other and said.startswith("good is better than bad: good has ") and " lower SQL than bad" in said
+    skill = next(m for m in ahead["measures"] if m["metric"] == "SQL")["skill"]
+    assert f"{skill['low']:+.1%} to {skill['high']:+.1%}" in behind["verdict"]
+    assert ": bias of good is " in compare(runs / "two", runs / "one", metric="bias")["verdict"]
+
+
+def test_where_no_series_is_won_the_share_still_has_an_interval(runs):
+    found = compare(runs / "two", runs / "one")["win_rate"]
+    assert found["low"] <= found["value"] < 0.1 and found["high"] > found["value"] + 0.05
+
+
+def test_windows_that_overlap_are_drawn_together_and_said_to(tmp_path):
+    apart, close = (compare(write_run(tmp_path / name, {"good": 0.1, "bad": 0.12}, windows=12, step=step))
+                    for name, step in (("apart", None), ("close", 2)))
+    assert (apart["block"], close["block"]) == (1, 2)
+    assert any(s.startswith("A period falls into up to 2 windows") and "2 neighbours are drawn" in s for s in close["told"])
+    assert not any(s.startswith("A period falls") for s in apart["told"])
+    assert apart["diebold_mariano"]["statistic"] != close["diebold_mariano"]["statistic"]
+    asked = compare(tmp_path / "close", block=1)
+    assert asked["block"] == 1 and any("only 1 of them is drawn together" in s for s in asked["told"])
 
 
 def test_where_it_wins_adds_up_to_the_whole(runs):

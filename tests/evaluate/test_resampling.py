@@ -16,6 +16,7 @@ from shelfcast.evaluate.resampling import (
     paired_skill,
     part_of,
     resample,
+    share_above_half,
     skill_of,
 )
 
@@ -202,7 +203,7 @@ def test_holm_is_that_of_the_book():
     assert np.isnan(holm(p)[4])
 
 
-def test_all_pairs_are_told_when_shapes_or_settings_are_wrong():
+def test_shapes_settings_and_parts_that_say_nothing_are_refused():
     with pytest.raises(SettingsError, match=r"both need the shape"):
         paired_skill(np.ones((2, 3)), np.ones((2, 4)))
     for wrong in ({"replicates": 5}, {"confidence": 1.5}, {"block": 0}, {"method": "normal"}):
@@ -210,6 +211,23 @@ def test_all_pairs_are_told_when_shapes_or_settings_are_wrong():
             Resampling(**wrong)
     with pytest.raises(DataError, match="nothing to compare"):
         resample([Part(np.arange(2), np.zeros((2, 3, 1)))], units=2, settings=Resampling())
+
+
+@pytest.mark.parametrize(("won", "series"), [(0, 20), (7, 20), (20, 20), (1, 3), (480, 1000)])
+def test_a_share_of_wins_has_wilsons_interval_as_scipy_gives_it(won, series):
+    found = share_above_half(np.arange(series) < won)
+    oracle = stats.binomtest(won, series).proportion_ci(0.95, method="wilson")
+    assert (0.5 + found.low, 0.5 + found.high) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
+    assert found.leaves_zero_out == (found.p < 0.05)
+
+
+def test_wins_that_come_by_whole_places_count_as_few_and_those_spread_evenly_as_many():
+    places = np.repeat(np.arange(10), 50)
+    together, even = share_above_half(places < 4, clusters=places), share_above_half(np.arange(500) % 5 < 2, clusters=places)
+    assert together.value == even.value == pytest.approx(-0.1)
+    assert together.effective == pytest.approx(10) and even.effective == pytest.approx(500)
+    assert together.high - together.low > 5 * (even.high - even.low)
+    assert share_above_half(np.ones(500), clusters=places).effective == pytest.approx(10)
 
 
 @pytest.mark.slow

@@ -19,13 +19,13 @@ from shelfcast.evaluate.resampling import (
     LEAST_WINDOWS,
     DieboldMariano,
     Interval,
-    Part,
     Replicates,
     Resampling,
     diebold_mariano,
     interval_of,
     part_of,
     resample,
+    share_above_half,
     spread_of,
     total_scores,
 )
@@ -79,7 +79,7 @@ class Comparison:
 
 
 def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None = None, baseline: str | None = None,
-            by: By = "series", settings: Resampling = DEFAULT) -> Comparison:
+            by: By = "series", settings: Resampling = DEFAULT, overlap: int = 1) -> Comparison:
     """Compare models.
 
     Parameters
@@ -89,6 +89,8 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
     baseline : what skill is measured against; None: the second of two models, else the worst
     by : what is drawn: each series, or all series of an item or a location together, as they miss together
     settings : how to resample
+    overlap : windows into which one period may fall: horizon / step, rounded up; above 1 neighbours miss alike, so the test
+        through time looks as far
 
     Raises
     ------
@@ -103,16 +105,16 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
     everything = part_of(contest.numerator(measure), contest.denominator(measure), clusters=clusters, root=measure.root)
     order = [int(i) for i in np.argsort(_distance(total_scores(everything), measure), kind="stable")]
     two = len(order) == 2
-    chosen = pair or ((0, 1) if two else (order[0], order[1]))
-    base = contest.position(baseline) if baseline else chosen[1] if two else order[-1]
+    base = contest.position(baseline) if baseline else pair[1] if pair and two else 1 if two else order[-1]
+    chosen = pair or ((1 - base, base) if two else (order[0], order[1]))
     usable = [m for m in MEASURES.values() if contest.denominator(m).any()]
     by_measure = [part_of(contest.numerator(m)[list(chosen)], contest.denominator(m), clusters=clusters, root=m.root)
                   for m in usable]
     kinds = [by_class(contest, measure, chosen, clusters), by_key(contest, measure, chosen, clusters, key=LOCATION),
              by_key(contest, measure, chosen, clusters, key=ITEM), by_window(contest, measure, chosen, clusters)]
     # One pass over the draws for everything, so that all parts see the same ones, and none is made twice.
-    parts = [everything, _wins(contest, measure, chosen, clusters), *by_measure, *(part for kind in kinds for part in kind.parts)]
-    found, wins, *rest = resample(parts, units=units, settings=settings)
+    parts = [everything, *by_measure, *(part for kind in kinds for part in kind.parts)]
+    found, *rest = resample(parts, units=units, settings=settings)
     pairs = all_pairs(contest.models, measure, found, settings)
     tables, at = [], len(usable)
     for kind in kinds:
@@ -122,8 +124,9 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
         measure=measure, by=by, units=units, settings=settings, contest=contest, baseline=contest.models[base], pairs=pairs,
         pair=chosen, ranking=_ranking(contest.models, measure, found, order, base, settings),
         measures=_measures(contest, chosen, usable, rest[:len(usable)], pairs, settings),
-        wins=interval_of(wins, lambda scores: scores[..., 0] - 0.5, settings), through_time=_through_time(contest, measure, chosen),
-        groups=pl.concat(tables[:-1]), windows=tables[-1], told=(*contest.told, *_told(contest, found, by, settings)))
+        wins=_wins(contest, measure, chosen, clusters, settings),
+        through_time=_through_time(contest, measure, chosen, overlap),
+        groups=pl.concat(tables[:-1]), windows=tables[-1], told=(*contest.told, *_told(contest, found, by, settings, overlap)))
 
 
 def _refuse(contest: Contest, measure: Measure, by: By, units: int, settings: Resampling) -> None:
@@ -184,21 +187,23 @@ def _measures(contest: Contest, pair: tuple[int, int], measures: Sequence[Measur
     return tuple(made)
 
 
-def _wins(contest: Contest, measure: Measure, pair: tuple[int, int], clusters: np.ndarray | None) -> Part:
-    """Whether a does better on each series, all windows together, a tie counting half; only series can be drawn."""
+def _wins(contest: Contest, measure: Measure, pair: tuple[int, int], clusters: np.ndarray | None,
+          settings: Resampling) -> Interval:
+    """The share of series on which a does better, all windows together, a tie counting half, less one half."""
     above, below = contest.numerator(measure)[list(pair)].sum(axis=1), contest.denominator(measure).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         scores = _distance(above / below, measure)
     won = np.where(np.isclose(scores[0], scores[1], rtol=1e-9, atol=0), 0.5, scores[0] < scores[1])
-    seen = (below > 0).astype(float)
-    return part_of((won * seen)[None, None], seen[None], clusters=clusters)
+    seen = below > 0
+    return share_above_half(won[seen], clusters=None if clusters is None else clusters[seen], confidence=settings.confidence,
+                            windows=len(contest.windows))
 
 
-def _through_time(contest: Contest, measure: Measure, pair: tuple[int, int]) -> DieboldMariano:
+def _through_time(contest: Contest, measure: Measure, pair: tuple[int, int], overlap: int) -> DieboldMariano:
     sums, total = contest.numerator(measure)[list(pair)].sum(axis=2), contest.denominator(measure).sum(axis=1)
     scores = sums[:, total > 0] / total[total > 0]
     scores = _distance(np.sqrt(scores) if measure.root else scores, measure)
-    return diebold_mariano(scores[0] - scores[1])
+    return diebold_mariano(scores[0] - scores[1], horizon=overlap)
 
 
 def _windows_said(contest: Contest) -> str:
@@ -206,11 +211,17 @@ def _windows_said(contest: Contest) -> str:
     return f"{count} window{'s' if count > 1 else ''}"
 
 
-def _told(contest: Contest, found: Replicates, by: str, settings: Resampling) -> list[str]:
+def _told(contest: Contest, found: Replicates, by: str, settings: Resampling, overlap: int) -> list[str]:
     drawn = {"series": "series", "item": "items (with all their places)", "location": "places (with all their items)"}
     told = [f"Intervals come from {settings.replicates:,} replicates that draw {found.units:,} {drawn[by]}"
             + (f" and {found.windows} windows" if found.by_window is not None else "")
             + f" with replacement; the losses lie as on {found.effective:,.0f} equal ones."]
+    if overlap > 1:
+        drawn_so = (f"{settings.block} neighbours are drawn together" if settings.block >= overlap else
+                    f"yet only {settings.block} of them {'is' if settings.block == 1 else 'are'} drawn together, as was asked for: "
+                    f"the intervals may be too narrow")
+        told.append(f"A period falls into up to {overlap} windows, which therefore miss alike; {drawn_so}, and the test through "
+                    f"time takes {overlap - 1} neighbour{'s' if overlap > 2 else ''} on each side into account.")
     if found.by_window is None:
         told.append(f"{_windows_said(contest).capitalize()} cannot be drawn with replacement, so the intervals hold for "
                     f"{'this window' if len(contest.windows) == 1 else 'these windows'} only: another month may decide otherwise. "

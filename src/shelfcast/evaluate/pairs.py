@@ -47,6 +47,17 @@ class Pair:
         return self.a if positive == (self.deciding is self.skill) else self.b
 
 
+def mirrored(pair: Pair) -> Pair:
+    """The same pair seen from the other model: b against a."""
+    apart, skill = pair.difference, pair.skill
+    turned = replace(apart, value=-apart.value, low=-apart.high, high=-apart.low)
+    if skill is not None:  # 1 - a / b turns into 1 - b / a
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, low, high = (float(1 - 1 / np.float64(1 - v)) for v in (skill.value, skill.high, skill.low))
+        skill = replace(skill, value=value, low=low, high=high)
+    return replace(pair, a=pair.b, b=pair.a, score_a=pair.score_b, score_b=pair.score_a, difference=turned, skill=skill)
+
+
 def pair_of(names: tuple[str, str], measure: Measure, found: Replicates, at: tuple[int, int], settings: Resampling) -> Pair:
     """Two of the models of some replicates, `at` their positions."""
     skill = skill_of(found, *at, settings) if measure.has_skill else None
@@ -68,7 +79,9 @@ def all_pairs(models: Sequence[str], measure: Measure, found: Replicates, settin
 
 
 def verdict(pair: Pair) -> str:
-    """One sentence: which is better and by how much, or that no difference is shown."""
+    """One sentence: which is better and by how much, or that no difference is shown; told from the side of the better one."""
+    if pair.difference.value > 0:
+        pair = mirrored(pair)
     deciding = pair.deciding
     if not np.isfinite(deciding.low):
         return (f"Nothing can be claimed: {pair.measure} of {pair.a} is {pair.score_a:.4g}, of {pair.b} {pair.score_b:.4g}, "

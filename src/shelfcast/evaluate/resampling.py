@@ -39,7 +39,7 @@ class Resampling:
     replicates : how often everything is drawn anew, at least 100
     confidence : share of such intervals that hold the truth, in (0.5, 1)
     method : `percentile`, or `bca` (bias-corrected and accelerated, Efron 1987)
-    block : windows drawn together; above 1 when the windows follow closely and miss alike
+    block : windows drawn together; above 1 when the windows follow closely and miss alike, as those that overlap do
     windows : draw windows, too; False holds the windows as they are, and the interval is for these windows only
     few : widen for few units by what Student's t is wider than the normal, sqrt(n / (n - 1)) t / z, for series and windows each
         (the expanded percentile interval of Hesterberg 2015, "What teachers should know about the bootstrap"); without it
@@ -271,6 +271,44 @@ def paired_skill(loss_a: np.ndarray, loss_b: np.ndarray, *, weights: np.ndarray 
     units = a.shape[1] if clusters is None else int(np.max(clusters)) + 1
     settings = Resampling(replicates=replicates, confidence=confidence, seed=seed)
     return skill_of(resample([part], units=units, settings=settings)[0], 0, 1, settings)
+
+
+def share_above_half(won: np.ndarray, *, clusters: np.ndarray | None = None, confidence: float = 0.95,
+                     windows: int = 1) -> Interval:
+    """The share of series that are won, less one half, with the score interval of Wilson (1927).
+
+    Drawing series again cannot widen a share of nought or one; Wilson's interval stays honest there. With clusters the count of
+    series is divided by the design effect, as in Korn and Graubard (1998), which keeps the effective count between that of the
+    clusters (Kish 1965) and that of the series.
+
+    Parameters
+    ----------
+    won : float (N,) in [0, 1], a half for a tie
+    clusters : (N,), series with the same whole number miss together
+    windows : only told in the interval: they are not drawn
+
+    Examples
+    --------
+    >>> found = share_above_half(np.zeros(20))
+    >>> round(0.5 + found.low, 3), round(0.5 + found.high, 3)
+    (0.0, 0.161)
+    """
+    if not len(won):
+        return Interval(value=np.nan, low=np.nan, high=np.nan, p=np.nan, units=0, effective=0.0, windows=windows,
+                        windows_drawn=False)
+    code = np.arange(len(won)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    sizes, share = np.bincount(code).astype(float), float(won.mean())
+    units, least = len(sizes), float(sizes.sum() ** 2 / (sizes ** 2).sum())
+    off = (np.bincount(code, weights=won) - share * sizes) / len(won)
+    variance = float(units / max(units - 1, 1) * (off ** 2).sum())
+    told = units > 1 and 0 < share < 1  # else the clusters say nothing of how alike their series are, and each counts as one
+    count = min(max(share * (1 - share) / max(variance, 1e-300), least), len(won)) if told else least
+    z = float(ndtri((1 + confidence) / 2))
+    centre = (share + z ** 2 / (2 * count)) / (1 + z ** 2 / count)
+    half = z / (1 + z ** 2 / count) * np.sqrt(share * (1 - share) / count + z ** 2 / (4 * count ** 2))
+    p = float(2 * ndtr(-abs(share - 0.5) * 2 * np.sqrt(count)))  # the test that the interval inverts
+    return Interval(value=share - 0.5, low=max(float(centre - half), 0.0) - 0.5, high=min(float(centre + half), 1.0) - 0.5, p=p,
+                    units=units, effective=count, windows=windows, windows_drawn=False)
 
 
 @dataclass(frozen=True)

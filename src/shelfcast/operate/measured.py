@@ -134,6 +134,19 @@ def joined_losses(runs: Sequence[MeasuredRun]) -> tuple[pl.DataFrame, dict[str, 
     return pl.concat(tables), labels
 
 
+def overlap_of(runs: Sequence[MeasuredRun]) -> int:
+    """Windows into which one period may fall, 1 where windows do not overlap: the horizon over the step, rounded up.
+
+    Windows that several runs have in common lie at least as far apart as those of the run with the longest step. A run that
+    says no step has windows a horizon apart, as backtests do unless asked otherwise.
+    """
+    found = []
+    for run in runs:
+        horizon, asked = int(run.manifest["horizon"]), run.manifest.get("settings") or {}
+        found.append(-(-horizon // int(asked.get("step") or horizon)))
+    return min(found)
+
+
 def _same_types(table: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
     """Sums as floats; keys as in the first run, where both can be read alike."""
     keys = {c: like.schema[c] for c in ("item", "location", "cutoff", "class")}

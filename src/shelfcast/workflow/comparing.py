@@ -23,7 +23,7 @@ from shelfcast.evaluate.reliability import (
 )
 from shelfcast.evaluate.resampling import Interval, Resampling
 from shelfcast.files import check_target
-from shelfcast.operate.measured import MeasuredRun, chosen_models, joined_losses, read_measured
+from shelfcast.operate.measured import MeasuredRun, chosen_models, joined_losses, overlap_of, read_measured
 from shelfcast.progress import Progress, Silent, stage
 from shelfcast.settings import CompareSettings
 from shelfcast.workflow.preparing import Say, silent
@@ -72,11 +72,14 @@ def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress 
     contest = contest_of(losses, models)
     for sentence in contest.told:
         say(sentence)
+    overlap = overlap_of([labels[model][0] for model in models])
     resampling = Resampling(replicates=settings.replicates, confidence=settings.confidence, method=settings.method,
-                            block=settings.block, seed=settings.seed)
+                            block=settings.block or overlap, seed=settings.seed)
     progress = progress or Silent()
     with stage(progress, "comparing", 1):
-        found = compare_models(contest, measure, baseline=settings.baseline or _naive(models), by=settings.by, settings=resampling)
+        found = compare_models(contest, measure, baseline=settings.baseline or _naive(models, labels), by=settings.by,
+                               settings=resampling,
+                               overlap=overlap)
     steps, reliable = _cells(found, contest, measure, labels, progress)
     told = found.told if steps.height else (*found.told, "A run kept no forecasts, so nothing is said by step of the horizon.")
     levels = _levels(found, contest, measure, labels)
@@ -93,9 +96,9 @@ def compare(settings: CompareSettings, *, say: Say = silent, progress: Progress 
     return ComparisonResult(summary=_summary(found, reliable, settings, files), comparison=found, reliability=reliable, files=files)
 
 
-def _naive(models: Sequence[str]) -> str | None:
-    """What skill is measured against when nobody says: naive among several models."""
-    return BASELINE if len(models) > 2 and BASELINE in models else None
+def _naive(models: Sequence[str], labels: Mapping[str, tuple[MeasuredRun, str]]) -> str | None:
+    """What skill is measured against when nobody says: naive, where it is among the models."""
+    return next((label for label in models if labels[label][1] == BASELINE), None)
 
 
 def _seen_before(models: Sequence[str], labels: Mapping[str, tuple[MeasuredRun, str]]) -> list[str]:
@@ -170,7 +173,8 @@ def _summary(found: Comparison, reliable: Mapping[str, pl.DataFrame], settings: 
     return {
         "verb": "compare", "metric": found.measure.name, "verdict": verdict(head),
         "winner": head.winner, "a": head.a, "b": head.b, "baseline": found.baseline, "drawn": found.by,
-        "confidence": found.settings.confidence, "replicates": found.settings.replicates, "seed": found.settings.seed,
+        "confidence": found.settings.confidence, "replicates": found.settings.replicates,
+        "seed": found.settings.seed, "block": found.settings.block,
         "windows": list(found.contest.windows), "series": found.contest.series.height,
         "ranking": found.ranking.to_dicts(), "measures": [_pair(p) for p in found.measures],
         "pairs": [_pair(p) for p in found.pairs],
