@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adjust.reconcile_cases import hierarchy
-from shelfcast.adjust.replayed_method import Replayed, best_method
+from shelfcast.adjust.replayed_method import Replayed, agreeing, best_method
 from shelfcast.data.hierarchy import BOTTOM
 
 STEPS, WINDOWS = 5, 4
@@ -54,3 +54,15 @@ def test_series_that_had_not_begun_and_unknown_sales_are_no_errors():
     mean[3, :STEPS] = error[3, :STEPS] = error[5, 7] = np.nan
     tried = best_method({**windows, BOTTOM: Replayed(mean, error)}, h, windows=WINDOWS)
     assert np.isfinite(list(tried.scores.values())).all() and tried.by_level["bottom_up"]["bottom"] == pytest.approx(0.4, abs=0.2)
+
+
+def test_sums_are_measured_by_the_series_that_were_forecast():
+    h, windows = past()
+    late = windows[BOTTOM]
+    mean, error = late.mean.copy(), late.error.copy()
+    mean[3, :STEPS] = error[3, :STEPS] = error[5, 7] = np.nan
+    found = agreeing({**windows, BOTTOM: Replayed(mean, error)}, h)["total"]
+    truth = found.mean + found.error
+    sold = (late.mean + late.error).sum(axis=0)
+    assert np.allclose(truth[0, :STEPS], sold[:STEPS] - (late.mean + late.error)[3, :STEPS])
+    assert truth[0, 7] == pytest.approx(sold[7] - late.error[5, 7]) and np.allclose(truth[0, 8:], sold[8:])

@@ -26,6 +26,23 @@ class Replayed:
     error: np.ndarray
 
 
+def agreeing(past: Mapping[str, Replayed], hierarchy: Hierarchy) -> dict[str, Replayed]:
+    """The same windows, with forecasts of sums measured by the sums of the series that were forecast.
+
+    What series sell that begin within a window is in the actual sum, but nobody could reconcile with it: forecasts of sums that
+    were right because they foresaw new series are too high for the series at hand. Where a series' sales are not known, it counts
+    as it was forecast.
+    """
+    parts = past[BOTTOM]
+    sold = np.nan_to_num(parts.mean) + np.nan_to_num(parts.error)
+    found = {BOTTOM: parts}
+    for level, sums in hierarchy.sums(sold):
+        if level.name != BOTTOM and level.name in past:
+            one = past[level.name]
+            found[level.name] = Replayed(one.mean, np.where(np.isfinite(one.error), sums - one.mean, np.nan))
+    return found
+
+
 @dataclass(frozen=True)
 class Tried:
     """What each way came to.

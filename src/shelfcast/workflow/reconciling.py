@@ -11,7 +11,7 @@ import numpy as np
 
 from shelfcast.adjust.moving import moved_to
 from shelfcast.adjust.reconcile import Method, Reconciled, reconcile
-from shelfcast.adjust.replayed_method import Replayed, Tried, best_method
+from shelfcast.adjust.replayed_method import Replayed, Tried, agreeing, best_method
 from shelfcast.data.hierarchy import BOTTOM, Hierarchy
 from shelfcast.data.split import windows
 from shelfcast.data.sums import sum_panel
@@ -142,6 +142,8 @@ def reconciling(batches: ForecastBatches, hierarchy: Hierarchy | None, settings:
             bar.advance()
             if replays:
                 past[name] = _replayed(settings, summed, replays, bar)
+    if replays:
+        past = agreeing(past, hierarchy)
     told = list(hierarchy.told)
     if settings.model == "auto" or is_fitted_folder(settings.model):
         told.append("Sums, and past errors, are forecast by 'boosted', or by 'profile' where the past is short.")
