@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from oracle.m5_levels import m5_hierarchy
 from oracle.slow_wrmsse import slow_wrmsse
-from shelfcast.data.hierarchy import m5_hierarchy
 from shelfcast.data.split import windows
 from shelfcast.evaluate import metrics
 from shelfcast.evaluate.backtest import measure

@@ -5,7 +5,6 @@ two; `total` groups them all. Levels may cross each other (category x region bes
 number of them costs N whole numbers each, and sums over a level are one sparse product.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -177,26 +176,6 @@ class Hierarchy:
         for level in self.levels:
             yield level, level.sums(values)
         yield self.bottom, np.asarray(values, dtype=float)
-
-
-def m5_hierarchy(series: pl.DataFrame) -> Hierarchy:
-    """The 12 levels of the M5 competition, the bottom among them, read from its names (`HOBBIES_1_001` at `CA_1`).
-
-    total, state, store (`location`), category, department, item, and each of the three kinds of item x state and x store
-    (Makridakis, Spiliotis, Assimakopoulos 2022, table 1); `item x location` is the bottom.
-    """
-    parts = re.compile(r"([A-Z]+)_(\d+)_(\d+)"), re.compile(r"([A-Z]+)_(\d+)")
-    names = tuple(series[key].cast(pl.String).unique(maintain_order=True) for key in KEYS)
-    for key, pattern, found in zip(KEYS, parts, names, strict=True):
-        odd = found.filter(~found.str.contains(f"^{pattern.pattern}$"))
-        if len(odd):
-            raise DataError(f"The {key} {shorten(odd[0])!r} is not named as in M5 (HOBBIES_1_001, CA_1), so its levels cannot be "
-                            f"read from its name. Give attributes in a table: --static FILE.")
-    department = names[0].str.extract(r"^(.*)_\d+$")
-    items = pl.DataFrame({ITEM: names[0], "department": department, "category": department.str.extract(r"^(.*)_\d+$")})
-    places = pl.DataFrame({LOCATION: names[1], "state": names[1].str.extract(r"^(.*)_\d+$")})
-    return Hierarchy.of(series.with_columns(pl.col(KEYS).cast(pl.String)), items=items, places=places,
-                        item_levels=("category", "department", ITEM), place_levels=("state", LOCATION), keep_equal=True)
 
 
 def _labels(series: pl.DataFrame, key: str, table: pl.DataFrame | None, name: str, told: list[str]) -> pl.Series:
