@@ -223,7 +223,7 @@ class CompareSettings:
     ----------
     runs : folders that `backtest` wrote; one suffices when it holds several models
     models : which to compare, in this order; none for all
-    metric : SQL, WQL, MASE, WAPE, RMSE, bias or coverage: the one that decides
+    metric : SQL, WQL, MASE, WAPE, RMSE, bias, coverage, MAE, MSE, sMAPE or CRPS: the one that decides
     baseline : the model that skill is measured against; None for naive, else the second of two, else the worst
     by : what is drawn anew: each `series`, or all series of an `item` or a `location` together
     block : windows drawn together; None for as many as overlap, horizon / step

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from shelfcast.evaluate.metrics import level_weights
+
 DECILES = [k / 10 for k in range(1, 10)]
 LEVELS = [0.01, 0.05, *DECILES, 0.95, 0.99]
 HORIZON = 4
@@ -74,10 +76,15 @@ def losses_of(actual: np.ndarray, middle: np.ndarray, quantiles: Mapping[str, np
     """Sums of each series, as a backtest keeps them."""
     pinball = np.mean([2 * np.maximum(q * (actual - quantiles[f"q{q:g}"]), (q - 1) * (actual - quantiles[f"q{q:g}"]))
                        for q in DECILES], axis=0)
+    weights = level_weights(LEVELS)
+    crps = np.sum([2 * w * np.maximum(q * (actual - quantiles[f"q{q:g}"]), (q - 1) * (actual - quantiles[f"q{q:g}"]))
+                   for q, w in zip(LEVELS, weights, strict=True)], axis=0)
     scale = 1 + np.arange(len(actual)) % 3
     inside = (quantiles["q0.1"] <= actual) & (actual <= quantiles["q0.9"])
     return {"scale": scale.astype(float), "cells": np.full(len(actual), actual.shape[1], dtype=np.int64),
             "actual": np.abs(actual).sum(axis=1), "absolute": np.abs(actual - middle).sum(axis=1),
             "square": ((actual - middle) ** 2).sum(axis=1), "excess": (middle - actual).sum(axis=1),
             "absolute_scaled": np.abs(actual - middle).sum(axis=1) / scale, "quantile": pinball.sum(axis=1),
-            "quantile_scaled": pinball.sum(axis=1) / scale, "inside": inside.sum(axis=1)}
+            "quantile_scaled": pinball.sum(axis=1) / scale, "inside": inside.sum(axis=1),
+            "symmetric": (2 * np.abs(actual - middle) / np.maximum(np.abs(actual) + np.abs(middle), 1e-9)).sum(axis=1),
+            "crps": crps.sum(axis=1)}

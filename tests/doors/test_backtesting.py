@@ -73,7 +73,7 @@ def test_a_run_folder_holds_all_that_was_found(finished):
     assert scores["window"].unique().sort().to_list() == [0, 1] and set(scores["model"]) == {"profile", "naive"}
     losses = pl.read_parquet(run / "losses.parquet")
     assert losses.columns == ["window", "cutoff", "model", "item", "location", "class", "scale", "cells", "actual", "absolute",
-                              "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside"]
+                              "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside", "symmetric", "crps"]
     assert losses.height == 2 * 2 * SERIES
     manifest = json.loads((run / "manifest.json").read_text())
     assert len(manifest["models"]) == 4 and all(one["trained_on"] == [] for one in manifest["models"])
@@ -101,6 +101,8 @@ def test_losses_by_series_add_up_to_the_scores(finished):
         (pl.col("quantile").sum() / pl.col("actual").sum()).alias("WQL"),
         (pl.col("quantile_scaled").sum() / pl.col("cells").sum()).alias("SQL"),
         (pl.col("excess").sum() / pl.col("actual").sum()).alias("bias"),
+        (pl.col("symmetric").sum() / pl.col("cells").sum()).alias("sMAPE"),
+        (pl.col("crps").sum() / pl.col("cells").sum()).alias("CRPS"),
         (pl.col("inside").sum() / pl.col("cells").sum()).alias("coverage 0.1-0.9"))
     long = sums.unpivot(index=["window", "model"], variable_name="metric", value_name="added")
     joined = long.join(table(finished).filter(pl.col("kind") == "all"), on=["window", "model", "metric"])

@@ -95,6 +95,18 @@ def test_the_claim_is_told_from_the_winners_side_whichever_comes_first(runs):
     assert ": bias of good is " in compare(runs / "two", runs / "one", metric="bias")["verdict"]
 
 
+def test_runs_of_an_earlier_version_are_compared_by_what_they_kept(runs, tmp_path):
+    shutil.copytree(runs / "three", tmp_path / "old")
+    losses = pl.read_parquet(tmp_path / "old" / "losses.parquet").drop("crps", "symmetric")
+    losses.write_parquet(tmp_path / "old" / "losses.parquet")
+    found = {m["metric"] for m in compare(tmp_path / "old")["measures"]}
+    assert {"SQL", "MAE"} <= found and not found & {"CRPS", "sMAPE"}
+    with pytest.raises(DataError, match=r"CRPS cannot be measured here: a run was made by an earlier version"):
+        compare(tmp_path / "old", metric="CRPS")
+    with pytest.raises(UnknownNameError, match="WRMSSE takes a root"):
+        compare(runs / "three", metric="WRMSSE")
+
+
 def test_where_no_series_is_won_the_share_still_has_an_interval(runs):
     found = compare(runs / "two", runs / "one")["win_rate"]
     assert found["low"] <= found["value"] < 0.1 and found["high"] > found["value"] + 0.05
@@ -122,7 +134,7 @@ def test_where_it_wins_adds_up_to_the_whole(runs):
     assert steps == [str(h + 1) for h in range(HORIZON)]
 
 
-@pytest.mark.parametrize("metric", ["SQL", "WQL", "MASE", "RMSE", "bias", "coverage"])
+@pytest.mark.parametrize("metric", ["SQL", "WQL", "MASE", "RMSE", "bias", "coverage", "MAE", "CRPS", "sMAPE"])
 def test_steps_of_the_horizon_join_into_the_whole_score(runs, metric):
     """Each step has as many cells, so the mean over steps (of squares, for RMSE) is the score of each window."""
     found = compare(runs / "one", runs / "two", metric=metric)

@@ -253,7 +253,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", metavar="A,B", action="append", default=[], type=_names,
                         help="which models to compare, a name that two runs share with its folder: 'boosted (RUN)'; default: all")
     parser.add_argument("--metric", metavar="NAME", default="SQL", help="the measure that decides: SQL (default), WQL, MASE, WAPE, "
-                                                                        "RMSE, bias, coverage")
+                                                                        "RMSE, bias, coverage, MAE, MSE, sMAPE, CRPS")
     parser.add_argument("--baseline", metavar="MODEL", help="the model that skill is measured against; default: naive, else "
                                                             "the second of two, else the worst")
     parser.add_argument("--by", choices=["series", "item", "location"], default="series",

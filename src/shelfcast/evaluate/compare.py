@@ -132,7 +132,9 @@ def compare(contest: Contest, measure: Measure, *, pair: tuple[int, int] | None 
 def _refuse(contest: Contest, measure: Measure, by: By, units: int, settings: Resampling) -> None:
     if not contest.denominator(measure).any():
         usable = [m.name for m in MEASURES.values() if contest.denominator(m).any()]
-        raise DataError(f"{measure.name} cannot be measured here: nothing was sold, or the past has no season to scale by. "
+        why = ("nothing was sold, or the past has no season to scale by" if measure.loss in contest.losses else
+               "a run was made by an earlier version, which kept no such losses; run the backtest again for it")
+        raise DataError(f"{measure.name} cannot be measured here: {why}. "
                         f"Compare by {' or '.join(usable)}.")
     if units < 2 and not settings.draws_windows(len(contest.windows)):
         raise DataError(f"One {by} and {_windows_said(contest)} leave nothing to draw, so no interval can be given. Backtest on at "

@@ -18,6 +18,8 @@ WINDOW_KEYS: Final = ("when", *KEYS)
 LOSSES: Final = ("absolute", "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside")
 COLUMNS: Final = ("window", "cutoff", "model", ITEM, LOCATION, "class", "cells", "actual", "scale", *LOSSES)
 """Columns of a run's losses that are read: a row for each window, model and series."""
+EXTRA: Final = ("symmetric", "crps")
+"""Columns that are read where they are: runs of earlier versions have none."""
 _NEAR: Final = 1e-6  # relative; sums of the same truths differ by rounding alone
 
 
@@ -52,7 +54,9 @@ MEASURES: Final = {m.name: m for m in (
     Measure("SQL", "quantile_scaled", "scaled", "quantile"), Measure("WQL", "quantile", "actual", "quantile"),
     Measure("MASE", "absolute_scaled", "scaled", "absolute"), Measure("WAPE", "absolute", "actual", "absolute"),
     Measure("RMSE", "square", "cells", "absolute", root=True), Measure("bias", "excess", "actual", "excess", target=0.0),
-    Measure("coverage", "inside", "cells", "inside", target=0.8))}
+    Measure("coverage", "inside", "cells", "inside", target=0.8),
+    Measure("MAE", "absolute", "cells", "absolute"), Measure("MSE", "square", "cells", "absolute"),
+    Measure("sMAPE", "symmetric", "cells", "absolute"), Measure("CRPS", "crps", "cells", "crps"))}
 
 
 def measure_named(name: str) -> Measure:
@@ -60,7 +64,10 @@ def measure_named(name: str) -> Measure:
     for known in MEASURES.values():
         if known.name.lower() == name.lower():
             return known
-    raise UnknownNameError("measure to compare by", name, MEASURES)
+    whole = name.upper() in ("WRMSSE", "RMSSE")
+    raise UnknownNameError("measure to compare by", name, MEASURES, advice=(
+        f"{name.upper()} takes a root over many periods or series at once, so it has no loss that is drawn series by series; RMSE "
+        f"is the nearest that has." if whole else ""))
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,9 @@ class Contest:
     told: tuple[str, ...]
 
     def denominator(self, measure: Measure) -> np.ndarray:
-        """(W, N) what a score of this measure divides by."""
+        """(W, N) what a score of this measure divides by; 0 where the runs kept no such loss."""
+        if measure.loss not in self.losses:
+            return np.zeros(self.cells.shape)
         return {"cells": self.cells, "scaled": self.scaled, "actual": self.actual}[measure.over]
 
     def numerator(self, measure: Measure) -> np.ndarray:
@@ -144,7 +153,8 @@ def contest_of(losses: pl.DataFrame, models: Sequence[str]) -> Contest:
     DataError
         If a series is measured twice, no window or series is common, or the truths differ; names the first.
     """
-    table = losses.filter(pl.col("model").is_in(list(models)), pl.col("cells") > 0).select("when", *COLUMNS)
+    table = losses.filter(pl.col("model").is_in(list(models)), pl.col("cells") > 0).select(
+        "when", *COLUMNS, *(c for c in EXTRA if c in losses.columns))
     _refuse_twice(table)
     told: list[str] = []
     table = _common_windows(table, models, told)
@@ -227,7 +237,7 @@ def _arrays(table: pl.DataFrame, models: Sequence[str], told: Sequence[str]) -> 
         return out
 
     losses = {}
-    for column in LOSSES:
+    for column in (*LOSSES, *(c for c in EXTRA if c in table.columns)):
         losses[column] = np.zeros((len(models), *shape))
         # A loss in units of a scale that nobody knows is not a number; `scaled` leaves such cells out.
         losses[column][m, w, n] = table[column].cast(pl.Float64).fill_nan(None).fill_null(0.0).to_numpy()

@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from shelfcast.evaluate.contest import Contest, Measure
+from shelfcast.evaluate.metrics import level_weights
 from shelfcast.evaluate.scores import DECILES
 from shelfcast.forecast import MEAN
 from shelfcast.names import DATE, KEYS, SALES, quantile_column
 
 MOST_STRETCHES: Final = 14  # of the horizon that are told apart: a chart shows no more, and each holds a loss for every series
-CELL_LOSSES: Final = ("cells", "actual", "absolute", "square", "excess", "quantile", "inside")
+CELL_LOSSES: Final = ("cells", "actual", "absolute", "square", "excess", "quantile", "inside", "symmetric", "crps")
 COVERAGE_SCHEMA: Final = {"level": pl.Float64, "below": pl.Float64, "covered": pl.Float64, "cells": pl.Int64}
 
 
@@ -43,12 +44,18 @@ def losses_by_stretch(cells: pl.DataFrame, horizon: int) -> pl.DataFrame:
     deciles = [q for q in DECILES if quantile_column(q) in cells.columns]
     losses = [2 * pl.max_horizontal(q * (truth - pl.col(quantile_column(q))), (q - 1) * (truth - pl.col(quantile_column(q))))
               for q in deciles]
+    levels = [float(c[1:]) for c in cells.columns if c.startswith("q") and c[1:].replace(".", "", 1).isdigit()]
+    shares = [2 * w * pl.max_horizontal(q * (truth - pl.col(quantile_column(q))), (q - 1) * (truth - pl.col(quantile_column(q))))
+              for q, w in zip(levels, level_weights(levels), strict=True)]
+    size = truth.abs() + median.abs()
     low, high = (pl.col(quantile_column(q)) if q in deciles else pl.lit(None, pl.Float64) for q in (0.1, 0.9))
     return (cells.group_by(*KEYS, ((pl.col("step") - 1) // width).alias("stretch"))
             .agg(pl.len().cast(pl.Float64).alias("cells"), truth.abs().sum().alias("actual"),
                  (truth - median).abs().sum().alias("absolute"), ((truth - pl.col(MEAN)) ** 2).sum().alias("square"),
                  (pl.col(MEAN) - truth).sum().alias("excess"), pl.mean_horizontal(losses).sum().alias("quantile"),
-                 ((low <= truth) & (truth <= high)).sum().cast(pl.Float64).alias("inside")))
+                 ((low <= truth) & (truth <= high)).sum().cast(pl.Float64).alias("inside"),
+                 pl.when(size > 0).then(2 * (truth - median).abs() / size).otherwise(0.0).sum().alias("symmetric"),
+                 pl.sum_horizontal(shares).sum().alias("crps")))
 
 
 def coverage_counts(cells: pl.DataFrame) -> pl.DataFrame:

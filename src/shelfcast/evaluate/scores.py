@@ -26,7 +26,8 @@ DECILES: Final = tuple(k / 10 for k in range(1, 10))
 INTERVALS: Final = ((0.1, 0.9), (0.01, 0.99))
 """Ends of the intervals that are measured: 80 % and 98 %."""
 PROMOTED: Final = ("not promoted", "promoted")
-LOSSES: Final = ("cells", "actual", "absolute", "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside")
+LOSSES: Final = ("cells", "actual", "absolute", "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside",
+                 "symmetric", "crps")
 _PARTS: Final = ("cells", "sum", "size", "absolute", "square", "excess", "symmetric", "scaled cells", "scaled absolute",
                  *(f"{what} {low:g}-{high:g}" for low, high in INTERVALS for what in ("inside", "width", "winkler")))
 _SERIES: Final = ("squared series", "rmsse")  # of whole series: no cell or step has a share of them
@@ -131,7 +132,8 @@ class Tally:
         columns = {"cells": part["cells"].astype(np.int64), "actual": part["size"], "absolute": part["absolute"],
                    "square": part["square"], "excess": part["excess"], "absolute_scaled": part["scaled absolute"],
                    "quantile": 2 * by_level[:, middle, 0].mean(axis=1), "quantile_scaled": 2 * by_level[:, middle, 1].mean(axis=1),
-                   "inside": part["inside 0.1-0.9"].astype(np.int64)}
+                   "inside": part["inside 0.1-0.9"].astype(np.int64), "symmetric": part["symmetric"],
+                   "crps": (by_level[:, :, 0] * 2 * level_weights(self._levels)).sum(axis=1)}
         return pl.DataFrame({"scale": np.where(scale > 0, scale, np.nan), **columns})
 
     def table(self) -> pl.DataFrame:

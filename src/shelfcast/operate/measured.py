@@ -13,7 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from shelfcast.errors import DataError, SourceError, UnknownNameError, WeightsError, shorten, shorten_path
-from shelfcast.evaluate.contest import COLUMNS, named_windows
+from shelfcast.evaluate.contest import COLUMNS, EXTRA, named_windows
 from shelfcast.operate.runs import MANIFEST, read_manifest
 
 LOSSES: Final = "losses.parquet"
@@ -120,6 +120,7 @@ def joined_losses(runs: Sequence[MeasuredRun]) -> tuple[pl.DataFrame, dict[str, 
                                 f"compared in pairs.")
     shared = [name for run in runs for name in run.models]
     labels: dict[str, tuple[MeasuredRun, str]] = {}
+    extra = [c for c in EXTRA if all(c in run.losses.columns for run in runs)]
     tables = []
     for run in runs:
         names = {}
@@ -129,7 +130,8 @@ def joined_losses(runs: Sequence[MeasuredRun]) -> tuple[pl.DataFrame, dict[str, 
                 label += "'"
             labels[label] = (run, name)
             names[name] = label
-        table = run.losses.select("when", *COLUMNS).with_columns(pl.col("model").replace_strict(names, return_dtype=pl.String))
+        table = run.losses.select("when", *COLUMNS, *extra)
+        table = table.with_columns(pl.col("model").replace_strict(names, return_dtype=pl.String))
         tables.append(_same_types(table, runs[0].losses))
     return pl.concat(tables), labels
 
@@ -150,7 +152,7 @@ def overlap_of(runs: Sequence[MeasuredRun]) -> int:
 def _same_types(table: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
     """Sums as floats; keys as in the first run, where both can be read alike."""
     keys = {c: like.schema[c] for c in ("item", "location", "cutoff", "class")}
-    floats = [c for c in COLUMNS if c not in ("window", "model", *keys)]
+    floats = [c for c in (*COLUMNS, *EXTRA) if c in table.columns and c not in ("window", "model", *keys)]
     try:
         return table.with_columns(*(pl.col(c).cast(kind) for c, kind in keys.items()), pl.col(floats).cast(pl.Float64),
                                   pl.col("window").cast(pl.Int64))
