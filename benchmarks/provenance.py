@@ -73,4 +73,6 @@ def command() -> str:
     """The command that ran, without this machine's paths."""
     program = Path(sys.argv[0]).resolve()
     name = program.relative_to(HERE).as_posix() if program.is_relative_to(HERE) else program.name
-    return shlex.join(["python", f"benchmarks/{name}", *sys.argv[1:]])
+    # Where a result was kept on one machine is nobody else's business.
+    arguments = [Path(a).name if a.startswith(os.sep) else a for a in sys.argv[1:]]
+    return shlex.join(["python", f"benchmarks/{name}", *arguments])
