@@ -43,7 +43,7 @@ FEWEST_HORIZONS: Final = 2
 """Horizons of history from which on boosting is no worse than the profile."""
 RIVAL: Final = "naive"
 MOST_WINDOWS: Final = 3
-SAMPLE: Final = 3_000  # series that the trials are made on
+SAMPLE: Final = 3_000
 """Series of the trials: more cost time and hardly move weights that are shared by a class."""
 _CLASSICAL: Final = 400_000  # series times periods up to which classical models, one series at a time, cost seconds
 _ROWS_FULL: Final = 240_000  # rows that the booster learns from with full effort
