@@ -9,6 +9,8 @@ from shelfcast.errors import MissingExtraError, SettingsError, shorten
 from shelfcast.periods import Frequency
 
 FEAST_REACH = 35  # days around a moving feast within which the distance to it is told apart
+SEASONAL = ("day_of_year", "week_of_year", "month", "days_from_easter", "days_from_mothers_day", "days_from_thanksgiving")
+"""Features that tell the position in the year."""
 _YEAR_DAYS = 364  # 52 whole weeks: the day of last year that falls on the same weekday
 
 # Days around a feast whose sales follow the feast rather than the date: (before, after)

@@ -26,12 +26,14 @@ import lightgbm as lgb
 import numpy as np
 
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
+from shelfcast.features.calendar import SEASONAL
 from shelfcast.features.history import TINY
 from shelfcast.features.table import Block, base_terms, features_at, make_block, stand
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import Draw, Sample, draw_sample, draws, stands
 from shelfcast.models.profile import (
+    ENOUGH_ROWS,
     Profile,
     ProfileSettings,
     apply_coefficients,
@@ -53,10 +55,8 @@ _FORMAT = 2
 _BLOCKS = 4  # blocks of time from which on folds are blocks of time
 _TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
 LEAST_TRUST = 0.85  # one model's unseen errors ask for too little: the average of all errs less than any of them
-_SEASON = ("day_of_year", "week_of_year", "month", "days_from_easter", "days_from_mothers_day", "days_from_thanksgiving")
 FAMILIES = {"steady": ("regression_l1", 0.6, 1.0), "steady square": ("regression", 0.4, 0.6)}
 """Trees that are averaged into the middle of steady demand: objective, weight, share of the trees."""
-_ENOUGH = 2_000  # rows that know last year, from which on the errors of those that do not are left aside
 _KINDS = ("steady", "slow")
 
 
@@ -213,12 +213,12 @@ class Boosted:
             self.trees_[kind], said = self._train(rows.x, target, weight, rows.fold, objective=objective, size=size, seed=seed)
             unseen += share * said
         losses = [float(np.average(np.abs(target - a * unseen), weights=weight)) for a in _TRUST]
-        self.trust_["steady"] = self._share(losses)
+        self.trust_["steady"] = self._share(losses, least=LEAST_TRUST)
         left = target - self.trust_["steady"] * unseen
         size = np.log(np.abs(left) + 0.01)
         small = _Size(0, 80, 15, 0.1)
         self.trees_["spread"], unseen_size = self._train(rows.x, size, weight, rows.fold, objective="regression", size=small)
-        told = rows.knows if settled and rows.knows.sum() >= _ENOUGH else np.ones(len(left), dtype=bool)
+        told = rows.knows if settled and rows.knows.sum() >= ENOUGH_ROWS else np.ones(len(left), dtype=bool)
         left, unseen_size, weight = left[told], unseen_size[told], weight[told]
         self.usual_size_ = float(np.average(unseen_size, weights=weight))
         costs = [_laplace_loss(left, self._spread(unseen_size, share), weight) for share in _TRUST]
@@ -230,17 +230,18 @@ class Boosted:
         """Size of errors: what the trees say, drawn towards the usual size by as much as they go too far."""
         return np.exp(self.usual_size_ + share * (size - self.usual_size_))
 
-    def _share(self, losses: Sequence[float]) -> float:
+    def _share(self, losses: Sequence[float], *, least: float) -> float:
+        """The share of the trees' correction: the one asked for, else the one of the least loss, but not below `least`."""
         if self.settings.trust is not None:
             return self.settings.trust
-        return max(float(_TRUST[int(np.argmin(losses))]), LEAST_TRUST)
+        return max(float(_TRUST[int(np.argmin(losses))]), least)
 
     def _fit_slow(self, rows: _Rows) -> None:
         ratio = np.clip(np.maximum(rows.truth, 0) / rows.base, 0, 50)
         weight = _weights(rows.base / rows.naive)
         self.trees_["slow"], unseen = self._train(rows.x, ratio, weight, rows.fold, objective="poisson")
         losses = [_poisson_loss(ratio, 1 + a * (unseen - 1), weight) for a in _TRUST]
-        self.trust_["slow"] = float(_TRUST[int(np.argmin(losses))]) if self.settings.trust is None else self.settings.trust
+        self.trust_["slow"] = self._share(losses, least=0.0)
         expected = np.maximum((1 + self.trust_["slow"] * (unseen - 1)) * rows.base, TINY)
         self.slow_ = SlowShape.learn(np.maximum(rows.truth, 0), expected, rows.size)
 
@@ -260,7 +261,7 @@ class Boosted:
                            params=parameters, free_raw_data=False).construct()
         models, unseen = [], np.zeros(len(target))
         for f in range(FOLDS):
-            parameters["feature_contri"] = [0.0 if f % 2 and n in _SEASON else 1.0 for n in self.names_]
+            parameters["feature_contri"] = [0.0 if f % 2 and n in SEASONAL else 1.0 for n in self.names_]
             rest, out = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
             model = lgb.train(parameters, data.subset(rest.tolist()), num_boost_round=size.trees)
             models.append(model)

@@ -36,7 +36,7 @@ NAIVE_SHARE = 0.5  # of the naive error that joins the base in the scale of erro
 _PRIOR = np.array([0.7, 0.3, 0.3, 0.4, 0.1, 0.2, 0.0, 0.0, 0.0, 0.0, -0.2, 0.1, 0.0])
 _OWN, _MIDDLE, _GROWTH = (BASE_TERMS.index(n) for n in ("own year ago", "middle/long", "own growth"))
 _PRIOR_ROWS = 200.0  # rows of evidence that they are worth
-_ENOUGH_ROWS = 2_000  # past forecasts that know last year, from which on those that do not are left out
+ENOUGH_ROWS = 2_000  # past forecasts that know last year, from which on those that do not are left out
 _SHARES = np.linspace(0, 0.8, 9)  # of last year's value that are tried
 _FORMAT = 2
 
@@ -107,7 +107,7 @@ class Profile:
         scale = error_scale(base, rows["naive"])
         errors = (rows["truth"] - base) / (scale * spread)
         knows = np.isfinite(rows["terms"][:, _OWN])
-        calm = ~slow & knows if sample.settled and (~slow & knows).sum() >= _ENOUGH_ROWS else ~slow
+        calm = ~slow & knows if sample.settled and (~slow & knows).sum() >= ENOUGH_ROWS else ~slow
         self.steady_ = SteadyShape.learn(errors[calm], spread[calm], np.ones(int(calm.sum())))
         self.slow_ = SlowShape.learn(np.maximum(rows["truth"][slow], 0), base[slow], rows["size"][slow])
         return self
@@ -228,7 +228,7 @@ def finish(quantiles: np.ndarray, mean: np.ndarray, closed: np.ndarray, *, negat
 def _with_last_year(product: np.ndarray, rows: dict[str, np.ndarray]) -> np.ndarray:
     """The coefficients with the share of last year's value that made past forecasts best, by scaled absolute error."""
     known = np.isfinite(rows["terms"][:, _OWN])
-    if known.sum() < _ENOUGH_ROWS:
+    if known.sum() < ENOUGH_ROWS:
         return np.append(product, 0.0)
     truth, flat, terms = rows["truth"][known], rows["flat"][known], rows["terms"][known]
     weight = 1 / rows["naive"][known]
@@ -243,7 +243,7 @@ def _fit_coefficients(truth: np.ndarray, flat: np.ndarray, terms: np.ndarray, no
     Each row weighs by how exactly it can be foreseen (one over noise), so that all series count alike.
     """
     with_year = np.isfinite(terms[:, BASE_TERMS.index("all year ago")])
-    if with_year.sum() >= _ENOUGH_ROWS:  # the forecast will know last year: learn where it was known too
+    if with_year.sum() >= ENOUGH_ROWS:  # the forecast will know last year: learn where it was known too
         truth, flat, terms, noise = truth[with_year], flat[with_year], terms[with_year], noise[with_year]
     x = np.column_stack([np.ones(len(truth)), np.nan_to_num(terms)])
     prior = np.concatenate([[0.0], _PRIOR])
