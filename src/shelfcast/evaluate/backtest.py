@@ -3,20 +3,21 @@
 In each window a model learns from the past alone, forecasts it, and is measured by what came.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
+from shelfcast.data.hierarchy import Hierarchy
 from shelfcast.data.split import Window, windows
 from shelfcast.errors import DataError, SettingsError, shorten
 from shelfcast.evaluate.grouping import groupings, scaling_season
 from shelfcast.evaluate.level_scores import LevelTally
 from shelfcast.evaluate.replay import CHUNK, Slice, replay, scored_part
 from shelfcast.evaluate.scores import DECILES, Tally, averaged
-from shelfcast.forecast import check_levels
+from shelfcast.forecast import Forecast, check_levels
 from shelfcast.models.base import Forecaster
 from shelfcast.names import LEVELS, PROMO
 from shelfcast.panel import SalesPanel
@@ -141,19 +142,21 @@ class Measured:
     losses: pl.DataFrame
 
 
-def measure(window: Window, fitted: Forecaster, *, levels: tuple[float, ...],
-            keep: Callable[[Slice], None] | None = None) -> Measured:
+def measure(window: Window, fitted: Forecaster, *, levels: tuple[float, ...], keep: Callable[[Slice], None] | None = None,
+            hierarchy: Hierarchy | None = None, upper: Mapping[str, Forecast] | None = None) -> Measured:
     """Replay one window with a model that has learned from its past, and score it.
 
     Parameters
     ----------
     levels : checked by `check_scored`
     keep : told of every slice as it is scored: to store forecasts, or to show how far it is
+    hierarchy : of the window's series, whose levels are scored, too; None for those that their attributes give
+    upper : {level: its forecast}, where sums have forecasts of their own; others are summed from the series
     """
     groups = groupings(window)
     tally = Tally(groups, horizon=window.horizon, levels=levels, season=scaling_season(window.past))
     with_promo = window.past.covariates.get(PROMO) in ("known", "past")
-    sums_by_level = LevelTally(window)
+    sums_by_level = LevelTally(window, levels=levels, hierarchy=hierarchy, upper=upper)
     losses = []
     for part in replay(window, fitted, levels=levels, chunk=CHUNK):
         sums_by_level.add(part)

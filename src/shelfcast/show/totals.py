@@ -1,31 +1,22 @@
-"""Bands for sums: from the quantiles of many series to the quantiles of their total.
+"""Bands for the total of a report: over series in each period, and over the periods of the horizon.
 
-Means add up, quantiles do not: how wide the total's band is depends on whether the series miss together, which their own
-quantiles do not say. We add up the quantiles as if all missed together (the widest band there is, and one that keeps the
-shape of the distributions), then shrink it around the mean by the factor that the variance of a sum of equally correlated
-terms asks for:
-
-    k^2 = rho + (1 - rho) * sum(sigma^2) / sum(sigma)^2
-
-One series alone keeps its band (k = 1); perfectly dependent series too (rho = 1). The same rule goes from the periods of the
-horizon to their sum. The two correlations are measured, not guessed, and the page states them.
+Both by the rule of `evaluate.sum_bands`. The two correlations are measured, not guessed, and the page states them.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import polars as pl
 
 from shelfcast.errors import SettingsError
+from shelfcast.evaluate.sum_bands import LEAST_PERIODS, level_shares, shrinkage, total_quantiles
 from shelfcast.names import quantile_column
 from shelfcast.show.content import Dependence
 
 SPREAD: Final = "spread"  # sum of the series' standard deviations, units
 SQUARES: Final = "squares"  # sum of their variances, units squared
 LEAST_OVER_TIME: Final = 0.5  # without it, 80 % ranges of whole horizons held 17 to 50 % of the truths; see docs/log.md
-LEAST_PERIODS: Final = 24  # seasonal differences fewer than this measure no correlation
 
 
 def range_levels(levels: Sequence[float]) -> tuple[float, float]:
@@ -43,34 +34,9 @@ def deviation(levels: Sequence[float]) -> pl.Expr:
     The quantile function is taken as constant around each level, up to the middle between two levels, and constant beyond
     the outermost: a lower bound on the true deviation, near it where the levels reach into the tails.
     """
-    edges = [0.0, *((a + b) / 2 for a, b in pairwise(levels)), 1.0]
-    parts = [(high - low) * (pl.col(quantile_column(q)) - pl.col("mean")) ** 2
-             for q, low, high in zip(levels, edges[:-1], edges[1:], strict=True)]
+    parts = [float(share) * (pl.col(quantile_column(q)) - pl.col("mean")) ** 2
+             for q, share in zip(levels, level_shares(levels), strict=True)]
     return pl.sum_horizontal(parts).sqrt()
-
-
-def shrinkage(spread: np.ndarray, squares: np.ndarray, rho: float) -> np.ndarray:
-    """Factor k (...,) in [0, 1] by which the band of a sum is narrower than the sum of the bands.
-
-    Parameters
-    ----------
-    spread : float (...,), sum of the standard deviations of the terms
-    squares : float (...,), sum of their variances
-    rho : correlation between any two terms, 0 to 1
-
-    >>> shrinkage(np.array([2.0]), np.array([2.0]), 0.0)  # two independent terms of deviation 1: sqrt(2) / 2
-    array([0.70710678])
-    """
-    share = np.divide(squares, spread**2, out=np.ones_like(spread), where=spread**2 > 0)
-    return np.sqrt(np.clip(rho + (1 - rho) * share, 0.0, 1.0))
-
-
-def total_quantiles(mean: np.ndarray, quantiles: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """(H, Q) quantiles of the total, from the (H,) sums of means and the (H, Q) sums of quantiles.
-
-    The mean of skewed series may lie above the summed upper quantile; shrinking around it keeps the order of levels.
-    """
-    return mean[:, None] + factor[:, None] * (quantiles - mean[:, None])
 
 
 def over_horizon(mean: np.ndarray, quantiles: np.ndarray, rho: float) -> tuple[float, np.ndarray]:
