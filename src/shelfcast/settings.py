@@ -90,8 +90,8 @@ class ForecastSettings(SalesSettings):
     report : HTML file to write
     batch : series forecast at a time; bounds memory, changes no number
     overrides : planners' adjustments, a file or frame that `adjust.override_table.read_overrides` reads; None for none
-    budget : seconds that `auto` may take to fit, or a text such as 90s, 5m, 1h; half of it for each of the two fits that a
-        forecast with a backtest makes. None lets the data decide alone
+    budget : seconds that `auto` may take to fit, or a text such as 90s, 5m, 1h. Where no past can be tried, a score needs a
+        second fit, and each has half. None lets the data decide alone
     hierarchy : attributes of items and places (also `item` and `location`) by which sums are forecast, too, with their crosses
     reconcile : how series and sums are made to add up; `auto` (unless said) keeps the way that erred least in replayed windows,
         `none` leaves both as they are
@@ -121,14 +121,7 @@ class ForecastSettings(SalesSettings):
             raise SettingsError(f"The seed is {shorten(self.seed)}; it must be a whole number from 0 to {2**31 - 1:,}.")
         if self.batch < 1:
             raise SettingsError(f"The batch is {self.batch}; it must be at least 1 series.")
-        object.__setattr__(self, "hierarchy", (self.hierarchy,) if isinstance(self.hierarchy, str) else tuple(self.hierarchy))
-        if self.reconcile is not None and self.reconcile not in get_args(Reconciling):
-            raise UnknownNameError("way to reconcile", str(self.reconcile), get_args(Reconciling))
-        if self.reconcile is not None and not self.hierarchy:
-            raise SettingsError(f"Reconciling by {self.reconcile!r} needs sums to agree with: give --hierarchy with attributes of "
-                                f"items or places, for example --hierarchy category,region.")
-        if self.hierarchy and self.reconcile is None:
-            object.__setattr__(self, "reconcile", "auto")
+        _settle_hierarchy(self)
         object.__setattr__(self, "budget", parse_budget(self.budget))
         object.__setattr__(self, "levels", check_levels(self.levels))
         for name in ("out", "run", "report"):
@@ -171,6 +164,7 @@ class BacktestSettings(SalesSettings):
     own_ends : each series ends with its own last known sale, and its windows are counted back from there
     overrides : planners' adjustments, as for a forecast; those written before a window are scored beside each model
     budget : seconds that `auto` may take in each window, or a text such as 90s, 5m, 1h; None lets the data decide alone
+    hierarchy, reconcile : as for a forecast: in each window sums are forecast, too, and made to agree by its past alone
     """
 
     horizon: int
@@ -188,9 +182,16 @@ class BacktestSettings(SalesSettings):
     own_ends: bool = False
     overrides: Any = None
     budget: float | None = None
+    hierarchy: tuple[str, ...] = ()
+    reconcile: Reconciling | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _settle_hierarchy(self)
+        if self.hierarchy and (self.own_ends or self.refit == "once"):
+            why = ("series that end at dates of their own (--own-ends) have no sums in common" if self.own_ends else
+                   "how sums agree is learned in every window, and --refit once learns in the oldest alone")
+            raise SettingsError(f"--hierarchy cannot be had together with that: {why}. Leave one of the two out.")
         _check_whole("horizon", self.horizon, 1, MAX_HORIZON)
         _check_whole("number of windows", self.windows, 1, 1_000)
         _check_whole("seed", self.seed, 0, 2**31 - 1)
@@ -261,6 +262,19 @@ class CompareSettings:
             object.__setattr__(self, "report", Path(self.report))
             if self.report.suffix not in (".html", ".htm"):
                 raise SettingsError(f"{shorten_path(self.report)!r} does not end in .html, the format of a report.")
+
+
+def _settle_hierarchy(settings: ForecastSettings | BacktestSettings) -> None:
+    """Check how sums are asked for, and fill in `auto` where only their levels are."""
+    asked = settings.hierarchy
+    object.__setattr__(settings, "hierarchy", (asked,) if isinstance(asked, str) else tuple(asked))
+    if settings.reconcile is not None and settings.reconcile not in get_args(Reconciling):
+        raise UnknownNameError("way to reconcile", str(settings.reconcile), get_args(Reconciling))
+    if settings.reconcile is not None and not settings.hierarchy:
+        raise SettingsError(f"Reconciling by {settings.reconcile!r} needs sums to agree with: give --hierarchy with attributes of "
+                            f"items or places, for example --hierarchy category,region.")
+    if settings.hierarchy and settings.reconcile is None:
+        object.__setattr__(settings, "reconcile", "auto")
 
 
 def _check_whole(what: str, value: object, least: int, most: int) -> None:

@@ -1,6 +1,7 @@
 """auto: tries models on the past alone, weighs them, keeps to a budget, and can be kept and loaded."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -13,7 +14,9 @@ from shelfcast.errors import SettingsError, WeightsError
 from shelfcast.models.registry import make_model, missing_package, save_model
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings, parse_budget
-from shelfcast.workflow.automatic import AutoForecaster, AutoSettings, Plan, make_plan, window_count
+from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
+from shelfcast.workflow.planning import Plan, make_plan, window_count
+from shelfcast.workflow.proving import score_of_proof
 
 H = 7
 DAYS = 150
@@ -132,14 +135,33 @@ def test_a_budget_leaves_out_trials_and_says_so(panel):
     assert "time budget" in " ".join(made.told_)
 
 
-def test_one_window_is_said_to_have_judged_itself():
+def test_one_window_is_judged_by_what_was_believed_before_it_and_says_so():
     made = fitted(SalesPanel.from_frame(frame(days=28), freq="D"))
-    assert made.trials_["window"].n_unique() == 1 and "on that same window" in " ".join(made.told_)
+    assert made.trials_["window"].n_unique() == 1 and "untried, as it would have been before" in " ".join(made.told_)
+    assert made.proof_.learned == 0
 
 
 def test_an_ample_budget_changes_nothing(panel, auto):
     np.testing.assert_array_equal(fitted(panel, budget_s=86_400.0).predict(panel, horizon=H).quantiles,
                                   auto.predict(panel, horizon=H).quantiles)
+
+
+def test_what_came_in_the_last_window_moves_nothing_in_its_own_score(panel, auto):
+    spoilt = frame().with_columns(pl.when(pl.col("date") > FIRST + timedelta(days=DAYS - 1 - H)).then(pl.col("sales") * 50)
+                                  .otherwise("sales").alias("sales"))
+    other = fitted(SalesPanel.from_frame(spoilt, freq="D"))
+    assert auto.proof_.learned == 2
+    for name, forecast in auto.proof_.forecasts.items():
+        np.testing.assert_array_equal(forecast.quantiles, other.proof_.forecasts[name].quantiles)
+
+
+def test_the_score_shown_is_that_of_the_trials_and_says_what_it_is(panel, auto):
+    scores = score_of_proof(auto.proof_, panel)
+    last = auto.trials_.filter(pl.col("window") == auto.trials_["window"].max())
+    assert scores.headline()["SQL"]["model"] == pytest.approx(last.filter(pl.col("model") == "auto")["SQL"].item())
+    assert scores.headline()["WAPE"]["rival"] == pytest.approx(last.filter(pl.col("model") == "naive")["WAPE"].item())
+    assert "effort fast, weights and calibration from the 2 windows before it alone" in scores.told[0]
+    assert {"all", "class", "location", "step"} <= set(scores.scores["kind"])
 
 
 def plan(**more: object) -> Plan:
@@ -162,6 +184,18 @@ def test_without_windows_an_ample_budget_keeps_full_effort():
 def test_a_slow_machine_is_found_out_by_the_first_trial():
     slow = plan().corrected(spent=35.0, left_s=100.0)  # four times slower: 40 s a trial and a quick fit, 160 s a full one
     assert slow.windows == 2 and slow.quick and slow.told
+
+
+def test_effort_is_saved_at_the_end_where_trials_took_longer_than_planned():
+    assert plan().ended(30.0).quick and not plan().ended(50.0).quick
+
+
+def test_rows_that_the_last_fit_learns_from_are_those_of_the_booster(panel, monkeypatch):
+    from shelfcast.models import boosted
+    usual = make_plan(panel, H, None).full_s
+    monkeypatch.setitem(boosted.SIZES, "full", replace(boosted.SIZES["full"], rows=100))
+    assert make_plan(panel, H, None).full_s < usual
+    assert make_plan(panel, H, None, {"max_rows": 50}).full_s < make_plan(panel, H, None, {"max_rows": 5_000}).full_s
 
 
 def test_what_is_told_of_a_budget_is_about_the_plan_that_was_carried_out():

@@ -34,6 +34,7 @@ STRETCHES: Final = 3  # of the horizon that have corrections of their own
 _FEWEST_CELLS: Final = 200  # below this a group says nothing of its own
 _END: Final = 5.0  # the largest deviate; a truth farther out says no more
 _MOST: Final = 2.5  # a spread is at most multiplied, or divided, by this
+_MOST_STRETCHED: Final = 4.0  # and no quantile gets farther from its median than so many times what it was
 _MOST_CELLS: Final = 40_000
 
 
@@ -239,9 +240,26 @@ def calibrate(forecast: Forecast, calibration: Calibration, groups: np.ndarray, 
         rows = np.flatnonzero(groups == g)
         for b in np.unique(step):
             columns = np.flatnonzero(step == b)
-            reading = reader(forecast.levels, deviates[g, b])
-            out[np.ix_(rows, columns)] = forecast.quantiles[np.ix_(rows, columns)] @ reading
+            said = forecast.quantiles[np.ix_(rows, columns)]
+            out[np.ix_(rows, columns)] = _bounded(said, said @ reader(forecast.levels, deviates[g, b]), forecast.levels, wanted,
+                                                  deviates[g, b])
     return finished(forecast, out, wanted, floor)
+
+
+def _bounded(said: np.ndarray, moved: np.ndarray, levels: Sequence[float], wanted: Sequence[float],
+             deviates: np.ndarray) -> np.ndarray:
+    """(R, C, L): quantiles no farther from the median than the correction, squared, asks for, and at most `_MOST_STRETCHED` times.
+
+    Where tails are bell-like, a deviate that is a tenth larger lies a tenth farther out; where they are as heavy as a lognormal's,
+    about two tenths. Tails that leap from one level to the next (a member that is far off) would otherwise be read at the leap.
+    """
+    usual = ndtri(np.array(wanted))
+    middle = said[:, :, [_middle(levels)]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(usual == 0, 1.0, deviates / usual)
+    most = np.clip(ratio, 1.0, None) ** 2
+    reach = np.abs(said @ reader(levels, usual) - middle) * np.minimum(most, _MOST_STRETCHED)
+    return np.clip(moved, middle - reach, middle + reach)
 
 
 def finished(forecast: Forecast, quantiles: np.ndarray, levels: Sequence[float], floor: float | None) -> Forecast:

@@ -10,7 +10,7 @@ first windows, then effort; that is decided by estimated costs, which the first 
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -22,31 +22,21 @@ from shelfcast.adjust.combination import NAME, Combination, combined_traits
 from shelfcast.adjust.combine import Weights
 from shelfcast.adjust.proof import left_out, weigh
 from shelfcast.adjust.trial import Trial, run_trial
-from shelfcast.adjust.unseen import Unseen, first_seen
-from shelfcast.data.split import windows
+from shelfcast.adjust.unseen import Unseen, first_seen, widen_unseen
+from shelfcast.data.split import Window, windows
 from shelfcast.errors import SettingsError, shorten
 from shelfcast.evaluate.metrics import sql, wape
 from shelfcast.evaluate.replay import still_sold
 from shelfcast.evaluate.scores import DECILES
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster, Traits
-from shelfcast.models.registry import make_model, missing_package, setting_names
+from shelfcast.models.registry import make_model, setting_names
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
+from shelfcast.workflow.planning import BASE, RIVAL, SAMPLE, Plan, candidates, make_plan, too_short
 
-BASE: Final = "boosted"
-YEAR_AND_LEVEL: Final = 1.25
-"""Years of history that show last year's season and the level that it stood on."""
 UNTRIED: Final = {"boosted": 0.7, "profile": 0.3}
 """Weights where nothing can be tried: there trees err more than where they can be tested."""
-FEWEST_HORIZONS: Final = 2
-"""Horizons of history from which on boosting is no worse than the profile."""
-RIVAL: Final = "naive"
-MOST_WINDOWS: Final = 3
-SAMPLE: Final = 3_000
-"""Series of the trials: more cost time and hardly move weights that are shared by a class."""
-_CLASSICAL: Final = 400_000  # series times periods up to which classical models, one series at a time, cost seconds
-_ROWS_FULL: Final = 240_000  # rows that the booster learns from with full effort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +63,22 @@ class AutoSettings:
             raise SettingsError(f"The time budget is {shorten(self.budget_s)} seconds; it must be more than none.")
 
 
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """The last window that was tried, forecast without having learned from it.
+
+    Attributes
+    ----------
+    window : of the series that were tried
+    forecasts : {name: forecast} of the combination and of seasonal naive
+    learned : windows, all earlier, that its weights and calibration are from; none for weights that are believed in untried
+    """
+
+    window: Window
+    forecasts: Mapping[str, Forecast]
+    learned: int
+
+
 class AutoForecaster:
     """Tries, weighs, calibrates, and forecasts. See the file's docstring.
 
@@ -80,9 +86,10 @@ class AutoForecaster:
     ----------
     combination_ : what it arrived at
     trials_ : table `window` (last day of its past), `model`, `SQL`, `WAPE`, `coverage`, `seconds`: what was tried; rows
-        of `auto` are weighed and calibrated on the other windows alone, or, where there is but one, on that one
+        of `auto` are weighed and calibrated on the other windows alone, or, where there is but one, not at all
     told_ : sentences for the user: what was tried, what won and by how much
     gain_ : share of seasonal naive's loss that the combination saves in the trials; nan without trials
+    proof_ : the last of them, for a score of all measures; None without trials
     """
 
     def __init__(self, settings: AutoSettings) -> None:
@@ -93,22 +100,26 @@ class AutoForecaster:
         """Try, weigh, calibrate, and fit what counts on the whole past."""
         s = self.settings
         began = time.perf_counter()
-        self.trials_, self.gain_ = pl.DataFrame(schema=_TRIALS), float("nan")
+        self.trials_, self.gain_, self.proof_ = pl.DataFrame(schema=_TRIALS), float("nan"), None
         reason = too_short(panel, s.horizon)
         if reason:
             told = [f"The profile forecasts: {reason}."]
             return self._settle(panel, Weights.alone("profile"), Calibration.none(), told, s.options)
-        plan = make_plan(panel, s.horizon, s.budget_s)
-        trials, rows, plan = self._try(panel, plan, began)
+        plan = make_plan(panel, s.horizon, s.budget_s, s.options)
+        replayed, rows, plan = self._try(panel, plan, began)
+        if s.budget_s is not None:
+            plan = plan.ended(s.budget_s - (time.perf_counter() - began))
         options = {**s.options, **({"effort": "fast"} if plan.quick else {})}
-        if not trials:
-            shares = UNTRIED if plan.base == BASE else {plan.base: 1.0}
+        shares = UNTRIED if plan.base == BASE else {plan.base: 1.0}
+        if not replayed:
             mixed = " and ".join(f"{name} ({share:.0%})" for name, share in shares.items())
             told = [f"Untried, for no window of the past could be replayed: {mixed}.", *plan.told]
             return self._settle(panel, Weights.believed(shares), Calibration.none(), told, options)
         floor = None if panel.net_of_returns else 0.0
+        trials = [trial for _, trial in replayed]
         weights, calibration = weigh(trials, base=plan.base, floor=floor, seed=s.seed)
-        proof = left_out(trials, base=plan.base, floor=floor, seed=s.seed)
+        proof = left_out(trials, base=plan.base, believed=Weights.believed(shares), floor=floor, seed=s.seed)
+        self.proof_ = _proof(*replayed[-1], proof[-1], floor=floor, learned=len(trials) - 1)
         days = list(dict.fromkeys(row[0] for row in rows))
         rows += [(day, NAME, *_measured(t, f), 0.0) for day, t, f in zip(days, trials, proof, strict=True)]
         self.trials_ = pl.DataFrame(rows, schema=_TRIALS, orient="row")
@@ -119,10 +130,10 @@ class AutoForecaster:
                         "of the former, and what that does to coverage is not measured here.")
         return self._settle(panel, weights, calibration, [*told, *plan.told], options)
 
-    def _try(self, panel: SalesPanel, plan: "Plan", began: float) -> tuple[list[Trial], list[tuple[Any, ...]], "Plan"]:
+    def _try(self, panel: SalesPanel, plan: Plan, began: float) -> tuple[list[tuple[Window, Trial]], list[tuple[Any, ...]], Plan]:
         """Forecast windows of the past, the newest first, and what each model did there; in order of time."""
         s = self.settings
-        trials: list[Trial] = []
+        trials: list[tuple[Window, Trial]] = []
         rows: list[tuple[Any, ...]] = []
         sample = _sample(panel, s.seed)
         made = list(windows(sample, horizon=s.horizon, count=plan.windows)) if plan.windows else []
@@ -139,7 +150,7 @@ class AutoForecaster:
             spent = time.perf_counter() - start
             if np.isfinite(one.truth).any():
                 day = str(panel.frequency.date(window.past.cutoff))
-                trials.insert(0, one)
+                trials.insert(0, (window, one))
                 rows = [(day, name, *_measured(one, f), round(seconds[name], 3)) for name, f in one.forecasts.items()] + rows
             if k == 0 and s.budget_s is not None:
                 plan = plan.corrected(spent, s.budget_s - (time.perf_counter() - began))
@@ -177,7 +188,7 @@ class AutoForecaster:
         combination = Combination.load(folder)
         made = cls(AutoSettings(horizon=1))
         made.combination_, made.traits = combination, combination.traits
-        made.trials_, made.told_, made.gain_ = pl.DataFrame(schema=_TRIALS), (), float("nan")
+        made.trials_, made.told_, made.gain_, made.proof_ = pl.DataFrame(schema=_TRIALS), (), float("nan"), None
         return made
 
     def _require(self) -> None:
@@ -195,121 +206,17 @@ _TRIALS: Final = {"window": pl.String, "model": pl.String, "SQL": pl.Float64, "W
                   "seconds": pl.Float64}
 
 
-def too_short(panel: SalesPanel, horizon: int) -> str:
-    """Why boosting cannot learn from this past; empty where it can."""
-    length = _length(panel)
-    past = f"{length:,} {panel.frequency.noun}s of history and {panel.rows.height:,} rows"
-    if length < FEWEST_HORIZONS * horizon or panel.rows.height < 300:
-        return f"{past} are too few for boosting at horizon {horizon}"
-    if panel.frequency.unit in "MQY" and length < 1.5 * panel.frequency.season:
-        return f"{past} show no season twice"
-    return ""
-
-
-def candidates(series: int, length: int) -> tuple[str, ...]:
-    """The models to try on so many series of so many periods, the rival first."""
-    wanted = [RIVAL, "profile", BASE, *(["statistical"] if series * min(length, 730) <= _CLASSICAL else [])]
-    return tuple(n for n in wanted if missing_package(n) is None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be tried.
-
-    Attributes
-    ----------
-    models : names
-    windows : how many windows of the past
-    quick : the last fit is made with little effort, too
-    base : the model that forecasts where nothing is tried
-    trial_s, full_s, quick_s : seconds that a trial and the last fit (full and quick) are expected to take
-    wanted : windows that the data alone ask for; `windows` when None
-    """
-
-    models: tuple[str, ...]
-    windows: int
-    base: str
-    trial_s: float
-    full_s: float
-    quick_s: float
-    quick: bool = False
-    wanted: int | None = None
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """What the budget left out, in sentences about this plan as it stands."""
-        wanted = self.windows if self.wanted is None else self.wanted
-        told = [f"The time budget left out {wanted - self.windows} of {wanted} trials."] if self.windows < wanted else []
-        if self.quick:
-            told.append("The time budget asked for less effort in the last fit.")
-        if BASE in self.models and self.base != BASE:
-            told.append("The time budget leaves no room for boosting.")
-        if told:
-            told.append("A budget counts seconds: on a busier machine, or in another window of a backtest, it may leave out other "
-                        "work, and the scores then are of different plans.")
-        return tuple(told)
-
-    def within(self, budget_s: float) -> "Plan":
-        """The plan with as many trials as the budget allows, then with less effort, then with the profile alone."""
-        for quick, last in ((False, self.full_s), (True, self.quick_s)):
-            fewest = 0 if quick else min(self.windows, 1)  # weights and calibration are worth more than effort
-            for count in range(self.windows, fewest - 1, -1):
-                if count * self.trial_s + last <= budget_s:
-                    return self._cut(windows=count, quick=quick or self.quick, base=self.base)
-        return self._cut(windows=0, quick=True, base=self.base if self.quick_s <= budget_s else "profile")
-
-    def corrected(self, spent: float, left_s: float) -> "Plan":
-        """The rest of the plan once the first trial has shown how quick this machine is.
-
-        The ratio to what was expected is rounded up to a power of two, so that its noise seldom decides.
-        """
-        ratio = 2.0 ** max(0, int(np.ceil(np.log2(max(spent / self.trial_s, 1e-9)))))
-        wanted = self.windows if self.wanted is None else self.wanted
-        slow = replace(self, windows=self.windows - 1, wanted=wanted, trial_s=self.trial_s * ratio, full_s=self.full_s * ratio,
-                       quick_s=self.quick_s * ratio)
-        rest = slow.within(max(left_s, 0.0))
-        return replace(rest, windows=rest.windows + 1, base=self.base)
-
-    def _cut(self, *, windows: int, quick: bool, base: str) -> "Plan":
-        wanted = self.windows if self.wanted is None else self.wanted
-        return replace(self, windows=windows, quick=quick, base=base, wanted=wanted)
-
-
-def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None) -> Plan:
-    """What the data ask for, and what of it the budget allows; by estimates for a quiet machine of two cores."""
-    length, series = _length(panel), len(panel)
-    models = candidates(series, length)
-    cells = min(series, SAMPLE) * horizon
-    rows = min(1.0, min(series, SAMPLE) * length / _ROWS_FULL)
-    classical = series * min(length, 730) / _CLASSICAL * 8.0 if "statistical" in models else 0.0
-    trial = 3.0 + 9.0 * min(1.0, 4 * rows) + cells * 5e-5 + classical
-    base = BASE if BASE in models else "profile"
-    plan = Plan(models=models, windows=window_count(panel, horizon), base=base, trial_s=trial, full_s=4.0 + 32.0 * rows + classical,
-                quick_s=3.0 + 9.0 * min(1.0, 4 * rows) + classical)
-    return plan if budget_s is None else plan.within(budget_s)
-
-
-def window_count(panel: SalesPanel, horizon: int) -> int:
-    """How many windows of the past can be replayed and still resemble the task: 0 to 3.
-
-    Each must leave three horizons and half of the history to learn from, and a year and a quarter where the whole past holds
-    more than a year and the window: a model that knows last year's shape and its level, and one that does not, are two models.
-    """
-    length, year = _length(panel), panel.frequency.per_year
-    least = max(3 * horizon, length / 2)
-    if length - horizon >= year:
-        least = max(least, YEAR_AND_LEVEL * year)
-    return int(np.clip((length - least) // horizon, 0, MOST_WINDOWS))
-
-
-def _length(panel: SalesPanel) -> int:
-    return panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
-
-
 def _sample(panel: SalesPanel, seed: int) -> SalesPanel:
     if len(panel) <= SAMPLE:
         return panel
     return panel.select(np.sort(np.random.default_rng(seed).choice(len(panel), SAMPLE, replace=False)))
+
+
+def _proof(window: Window, trial: Trial, mixed: Forecast, *, floor: float | None, learned: int) -> Proof:
+    """What the combination would have said of a window, wider where the calendar was new then, beside seasonal naive."""
+    starts = window.past.series["start"].to_numpy()
+    wider = widen_unseen(mixed, Unseen(first=first_seen(starts)), starts=starts, floor=floor)
+    return Proof(window, {NAME: wider, RIVAL: trial.forecasts[RIVAL]}, learned)
 
 
 def _measured(one: Trial, forecast: Forecast) -> tuple[float, float, float]:
@@ -338,8 +245,7 @@ def _sentences(trials: pl.DataFrame, weights: Weights, gain: float, panel: Sales
             f"Weights, mean over the demand classes: {share}."]
     if np.isfinite(gain):
         inside = float(np.nanmean(trials.filter(pl.col("model") == NAME)["coverage"].to_numpy()))
-        where = "the other windows" if count > 1 else "that same window, which flatters it"
-        told.append(f"There the combination, weighed and calibrated on {where}, is {abs(gain):.1%} "
-                    f"{'better' if gain >= 0 else 'worse'} than seasonal naive; "
+        how = "weighed and calibrated on the other windows," if count > 1 else "untried, as it would have been before that window,"
+        told.append(f"There the combination, {how} is {abs(gain):.1%} {'better' if gain >= 0 else 'worse'} than seasonal naive; "
                     f"{inside:.0%} of sales lay inside its 80 % interval.")
     return told

@@ -14,7 +14,8 @@ from shelfcast.models.registry import (
 from shelfcast.operate.runs import MODEL
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings
-from shelfcast.workflow.automatic import AutoForecaster, AutoSettings, too_short
+from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
+from shelfcast.workflow.planning import too_short, window_count
 
 
 def is_fitted_folder(name: str) -> bool:
@@ -27,8 +28,9 @@ def choose_model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecas
     if is_fitted_folder(name):
         folder = fitted_folder(name)
         return load_forecaster(folder, panel=panel), f"fitted before, in {name}"
-    # A forecast with a backtest fits twice, and the budget is for both.
-    budget = settings.budget if settings.budget is None or not settings.backtest else settings.budget / 2
+    budget = settings.budget
+    if budget is not None and settings.backtest and window_count(panel, settings.horizon) == 0:
+        budget = budget / 2  # without trials, a score needs a second fit, and the budget is for both
     return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options, budget_s=budget)
 
 

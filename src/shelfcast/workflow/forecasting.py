@@ -1,6 +1,7 @@
 """Fit and forecast: the way from sales to a forecast, its score, its run folder and its page."""
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,9 +30,11 @@ from shelfcast.show.content import About
 from shelfcast.show.evidence import accuracy_table, findings_table
 from shelfcast.show.gather import gather
 from shelfcast.show.report import write_report
+from shelfcast.workflow.automatic import AutoForecaster
 from shelfcast.workflow.choosing import account_of, choose_model, fitted_folder, is_fitted_folder
 from shelfcast.workflow.overriding import Planned, asked_overrides, check_overrides, overriding
 from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
+from shelfcast.workflow.proving import score_of_proof
 from shelfcast.workflow.reconciling import Coherent, asked_hierarchy, reconciling
 
 BACKTEST_SERIES = 5_000  # series that the one-window score is taken on, when there are more
@@ -93,14 +96,17 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     require_future(panel, settings.horizon)
     model, why = choose_model(settings, panel)
     say(f"Model: {model.traits.name} ({why}).")
-    scores = None
-    if settings.backtest:
-        with clock("backtest"):
-            scores = _backtest(settings, model, panel, say, progress)
+    began = time.perf_counter()
     if model.traits.needs_fit and not is_fitted_folder(settings.model):
         with clock("fit"), stage(progress, "fitting", 1):
             model.fit(panel)
     why = _settled(model, why, say)
+    scores = None
+    if settings.backtest:
+        with clock("backtest"):
+            scores = _scored(settings, model, panel, say, progress, spent=time.perf_counter() - began)
+        if scores is not None and isinstance(model, AutoForecaster):
+            why = " ".join([why, *scores.told])
     with ForecastBatches() as batches:
         with clock("predict"), stage(progress, "forecasting", len(panel)) as bar:
             for part in panel.chunks(settings.batch if model.traits.series_apart else len(panel)):
@@ -185,6 +191,28 @@ def _with_account(manifest: Manifest, model: Forecaster) -> Manifest:
     """The manifest with what `auto` tried, its weights and its calibration."""
     account = account_of(model)
     return manifest if account is None else replace(manifest, models=({"model": manifest.model, **account},))
+
+
+def _scored(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, say: Say, progress: Progress, *,
+            spent: float) -> Backtest | None:
+    """The score of the last window: from auto's own trials, or by fitting once more on what came before it.
+
+    Parameters
+    ----------
+    spent : seconds that the fit took, as a second one will
+    """
+    if not isinstance(model, AutoForecaster):
+        return _backtest(settings, model, panel, say, progress)
+    if model.proof_ is not None:
+        scores = score_of_proof(model.proof_, panel)
+        say(" ".join(scores.told))
+        return scores
+    left = None if settings.budget is None else settings.budget - spent
+    if left is not None and left < spent:
+        say(f"No score: nothing of the past was tried, and a second fit of {spent:.0f} seconds does not fit into what the time "
+            f"budget leaves.")
+        return None
+    return _backtest(settings, AutoForecaster(replace(model.settings, budget_s=left)), panel, say, progress)
 
 
 def _backtest(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, say: Say, progress: Progress) -> Backtest | None:
