@@ -90,7 +90,7 @@ def backtest(options: argparse.Namespace) -> int:
         **_source(options), **chosen, horizon=options.horizon, windows=options.windows, step=options.step, refit=options.refit,
         own_ends=options.own_ends, options={k: _value(v) for k, v in _merged(options.options).items()}, seed=options.seed,
         levels=options.levels, max_series=options.max_series, jobs=options.jobs, run=options.run,
-        overrides=options.overrides, budget=options.budget)
+        overrides=options.overrides, budget=options.budget, hierarchy=_flat(options.hierarchy), reconcile=options.reconcile)
     result = workflow.backtest(settings, say=_say(options), progress=progress.for_terminal())
     if options.json:
         return _json(result.summary)

@@ -162,6 +162,16 @@ def _budget(parser: argparse.ArgumentParser) -> None:
                         help="time that auto may take to fit, about; default: what the data ask for")
 
 
+def _hierarchy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--hierarchy", metavar="A,B,...", action="append", default=[], type=_names,
+                       help="also forecast sums by these attributes of items and places (item and location are such, too) and by "
+                            "their crosses, and make all add up; a run folder keeps a file for each level")
+    parser.add_argument("--reconcile", choices=["auto", "none", "bottom_up", "top_down", "wls", "mint"],
+                       help="how series and sums are made to add up: mint weighs by past errors, wls by the number of series, "
+                            "top_down hands the total down, bottom_up sums; auto (default) tries them on windows of the past and "
+                            "keeps the best; none leaves series and sums as they are")
+
+
 def _check(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
     parser.add_argument("--horizon", metavar="N", type=_whole, default=0,
@@ -195,13 +205,7 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
                        help=f"quantile levels of the output ({', '.join(f'{q:g}' for q in LEVELS)})")
     group.add_argument("--no-backtest", action="store_true", help="do not score the model on the last window first")
-    group.add_argument("--hierarchy", metavar="A,B,...", action="append", default=[], type=_names,
-                       help="also forecast sums by these attributes of items and places (item and location are such, too) and by "
-                            "their crosses, and make all add up; a run folder keeps a file for each level")
-    group.add_argument("--reconcile", choices=["auto", "none", "bottom_up", "top_down", "wls", "mint"],
-                       help="how series and sums are made to add up: mint weighs by past errors, wls by the number of series, "
-                            "top_down hands the total down, bottom_up sums; auto (default) tries them on windows of the past and "
-                            "keeps the best; none leaves series and sums as they are")
+    _hierarchy(group)  # type: ignore[arg-type]
     group.add_argument("--overrides", metavar="FILE",
                        help="planners' adjustments: item, location, first, last, kind (value, factor, add, lock), amount, who, "
                             "when, why; the result is the overridden forecast, a run folder keeps the model's own beside it")
@@ -225,6 +229,7 @@ def _backtest(parser: argparse.ArgumentParser) -> None:
                        help="fit anew in every window (default), or once, on what came before the oldest")
     group.add_argument("--own-ends", action="store_true",
                        help="each series ends with its own last known sale, and its windows are counted back from there")
+    _hierarchy(group)  # type: ignore[arg-type]
     group.add_argument("--overrides", metavar="FILE",
                        help="planners' adjustments as for `forecast`: what had been written before a window is applied to each "
                             "model's forecast of it and scored beside it; the value they added is in value_added.csv")

@@ -6,6 +6,7 @@
     scores.csv         a row per window, model, group and measure
     losses.parquet     a row per window, model and series: sums of losses
     forecasts/MODEL/CUTOFF.parquet, actuals/CUTOFF.parquet
+    levels/MODEL/CUTOFF/LEVEL.parquet   forecasts of sums, where a hierarchy was asked for
     report.html        the page
 
 With series that end at dates of their own, the forecasts of a window are a folder CUTOFF with one file for each own cutoff.
@@ -25,6 +26,7 @@ import polars as pl
 import shelfcast
 from shelfcast.adjust.override_table import Overrides
 from shelfcast.data.findings import Findings
+from shelfcast.data.hierarchy import Hierarchy
 from shelfcast.data.split import window_cutoffs
 from shelfcast.errors import DataError, SettingsError, UnknownNameError, masked, printable, shorten
 from shelfcast.evaluate.backtest import levels_told
@@ -45,6 +47,7 @@ from shelfcast.workflow.judging import judge_overrides
 from shelfcast.workflow.overriding import asked_overrides, check_overrides
 from shelfcast.workflow.pieces import PIECE, Plan, cutoff_name, run_task, tasks_of, the_windows, write_actuals
 from shelfcast.workflow.preparing import DEVICE, WHY_DEVICE, Clock, Say, prepare_all, rules, severities, silent
+from shelfcast.workflow.reconciling import LEVELS_FOLDER, asked_hierarchy, attribute_names
 
 _ABOUT: Final = "backtest.json"  # marks a folder of pieces as ours
 BASELINE: Final = "naive"
@@ -88,10 +91,14 @@ def backtest(settings: BacktestSettings, *, say: Say = silent, progress: Progres
     lines, findings, cleaned = prepare_all(settings, clock, say, progress, horizon=0)
     panel = cleaned.panel
     check_overrides(overrides, panel)
+    hierarchy = asked_hierarchy(settings, panel, lines.columns)
     plan = Plan(horizon=settings.horizon, windows=settings.windows, step=settings.step or settings.horizon,
                 own_ends=settings.own_ends, refit=settings.refit, models=options, levels=settings.levels, seed=settings.seed,
                 max_series=settings.max_series, fingerprint=panel.fingerprint(), folder=_pieces_folder(settings.run),
-                budget_s=settings.budget)
+                budget_s=settings.budget, hierarchy=attribute_names(settings.hierarchy, panel, lines.columns),
+                reconcile=settings.reconcile)
+    if hierarchy is not None:
+        say(_told_cost(plan, panel, hierarchy))
     cutoffs = _cutoffs(plan, panel)
     with taken(plan.folder, work=_WORK):
         return _replay(settings, plan, panel, cutoffs, told=(*lines.told, *cleaned.told), findings=findings,
@@ -128,6 +135,15 @@ def _replay(settings: BacktestSettings, plan: Plan, panel: SalesPanel, cutoffs: 
         replace(manifest, seconds=clock.seconds).write(out, settings=as_json(settings))
     remove_taken(plan.folder)
     return BacktestResult(summary=summary, results=results, scores=scores, run=settings.run)
+
+
+def _told_cost(plan: Plan, panel: SalesPanel, hierarchy: Hierarchy) -> str:
+    """How much more work it is to forecast sums and make all agree, before it begins."""
+    fits = max(plan.summing(model).fits(panel, hierarchy) for model in plan.models)
+    replays = max(plan.summing(model).replays(panel) for model in plan.models)
+    again = f" and replayed {replays} times inside its past" if replays else ""
+    return (f"Sums by {len(hierarchy.levels)} levels, reconciled by {plan.reconcile}: in each window every model is fitted up to "
+            f"{fits} more times, for the levels are forecast, too{again}.")
 
 
 def _refuse_early(settings: BacktestSettings) -> dict[str, dict[str, Any]]:
@@ -299,6 +315,7 @@ def _facts(settings: BacktestSettings, manifest: Manifest, cutoffs: list[str]) -
             "series": f"{manifest.counts['scored']:,} of {manifest.counts['series']:,} scored",
             "each model learned": "anew before every window" if settings.refit == "every" else "once, before the oldest window",
             **({"series end": "with their own last known sale"} if settings.own_ends else {}), **why,
+            **({"sums": f"by {', '.join(settings.hierarchy)}, reconciled by {settings.reconcile}"} if settings.hierarchy else {}),
             "shelfcast": shelfcast.__version__, "hash of the code": code_hash(), "seed": str(manifest.seed),
             "data fingerprint": manifest.fingerprint,
             "data until": manifest.cutoff, "seconds": ", ".join(f"{k} {v:.1f}" for k, v in manifest.seconds.items())}
@@ -309,6 +326,14 @@ def _fill(out: Path, plan: Plan, cutoffs: list[str], scores: pl.DataFrame, losse
     write_tables(out, {"scores": scores, "results": results})
     losses.write_parquet(out / "losses.parquet")
     (out / "actuals").mkdir()
+    for cutoff in cutoffs:
+        for model in plan.models:
+            levels = sorted((plan.piece(model, cutoff) / LEVELS_FOLDER).glob("*.parquet"))
+            if levels:
+                home = out / LEVELS_FOLDER / model / cutoff
+                home.mkdir(parents=True)
+            for file in levels:
+                _link(file, home / file.name)
     for cutoff in cutoffs:
         _link(plan.actuals(cutoff) / "actuals.parquet", out / "actuals" / f"{cutoff}.parquet")
         for model in plan.models:

@@ -8,14 +8,15 @@ Their pieces lie beside the models' own and look alike, so a killed run keeps th
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
+from shelfcast.adjust.moving import moved_to
 from shelfcast.adjust.override import Overridden, apply_as_known
 from shelfcast.adjust.override_table import ROW, Overrides
 from shelfcast.adjust.value_added import in_words, judge_moves, value_added
@@ -25,13 +26,13 @@ from shelfcast.evaluate.backtest import measure
 from shelfcast.evaluate.replay import scored_part
 from shelfcast.files import whole_folder
 from shelfcast.forecast import Forecast
-from shelfcast.models.base import Traits
-from shelfcast.names import DATE, KEYS, LEVELS, SALES
+from shelfcast.names import DATE, KEYS, SALES
 from shelfcast.operate.runs import harmless_csv
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, stage
-from shelfcast.workflow.pieces import PIECE, Plan, cutoff_name, the_windows
+from shelfcast.workflow.pieces import PIECE, Plan, Recorded, cutoff_name, read_levels, the_windows
 from shelfcast.workflow.preparing import Say
+from shelfcast.workflow.reconciling import LEVELS_FOLDER, hierarchy_by, write_levels
 
 WITH: Final = " + overrides"
 _LEDGER: Final = "ledger.parquet"
@@ -113,36 +114,6 @@ def judge_overrides(plan: Plan, panel: SalesPanel, overrides: Overrides | None, 
     return Judged(wider, added, overrides)
 
 
-class Recorded:
-    """A model that gives the forecasts that it holds, {cutoff: forecast}: they are measured as if they were being made."""
-
-    def __init__(self, forecasts: Mapping[int, Forecast]) -> None:
-        self.traits = Traits(name="recorded", summary="forecasts that were made before", needs_fit=False)
-        self.forecasts = dict(forecasts)
-
-    def fit(self, panel: SalesPanel) -> Self:  # noqa: ARG002 (as the protocol names it)
-        """Nothing to learn."""
-        return self
-
-    def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
-        """The series of the panel, out of what is held for its cutoff."""
-        held = self.forecasts[panel.cutoff]
-        at = held.series.with_row_index("at").join(panel.series.select(KEYS), on=KEYS, how="semi")["at"].to_numpy()
-        found = held if len(at) == len(held) else held.select(np.sort(at))
-        assert found.horizon == horizon and found.levels == tuple(levels), "a piece holds what its plan asked for"
-        return found
-
-    def save(self, folder: Path) -> None:
-        """Each forecast as a file."""
-        for cutoff, forecast in self.forecasts.items():
-            forecast.save(folder / f"{cutoff}.parquet")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls({int(path.stem): Forecast.load(path) for path in folder.glob("*.parquet")})
-
-
 def _write_piece(plan: Plan, model: str, cutoff: str, window: Window, panel: SalesPanel, overrides: Overrides) -> tuple[str, ...]:
     """The piece `MODEL + overrides` of one window; sentences on overrides that could not be used."""
     began = time.perf_counter()
@@ -157,7 +128,13 @@ def _write_piece(plan: Plan, model: str, cutoff: str, window: Window, panel: Sal
         made[own.cutoff] = one
         ledgers.append(judge_moves(own, one.forecast, one.ledger, actual=_sold(actuals, own)))
     scored = scored_part(window, max_series=plan.max_series, seed=plan.seed)
-    found = measure(scored, Recorded({at: one.forecast for at, one in made.items()}), levels=plan.levels)
+    hierarchy = hierarchy_by(plan.hierarchy, scored.past) if plan.hierarchy else None
+    upper = {}
+    if hierarchy is not None:  # sums go along with the overridden series, their quantiles along with their means
+        (moved,) = (one.forecast for one in made.values())
+        upper = {name: moved_to(one, hierarchy[name].sums(moved.mean)) for name, one in read_levels(source).items()}
+    found = measure(scored, Recorded({at: one.forecast for at, one in made.items()}), levels=plan.levels, hierarchy=hierarchy,
+                    upper=upper)
     told = json.loads((source / PIECE).read_text(encoding="utf-8"))
     told |= {"model": model + WITH, "fit_seconds": 0.0, "predict_seconds": round(time.perf_counter() - began, 3),
              "why": "the same with the overrides that had been written by then"}
@@ -168,6 +145,8 @@ def _write_piece(plan: Plan, model: str, cutoff: str, window: Window, panel: Sal
         (out / "forecasts").mkdir()
         for at, one in made.items():
             one.forecast.to_frame().write_parquet(out / "forecasts" / f"{cutoff_name(at, frequency)}.parquet")
+        if upper:
+            write_levels(out / LEVELS_FOLDER, upper)
         pl.concat(ledgers).write_parquet(out / _LEDGER)
         (out / PIECE).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return tuple(dict.fromkeys(s for one in made.values() for s in one.told if "not applied" in s))

@@ -1,6 +1,6 @@
 """Pieces of a backtest: one model in one window, each a folder that is written whole, so that a killed run goes on where it was.
 
-    MODEL-CUTOFF-KEY/   scores.parquet   losses.parquet   piece.json   forecasts/*.parquet
+    MODEL-CUTOFF-KEY/   scores.parquet   losses.parquet   piece.json   forecasts/*.parquet   levels/*.parquet
     actuals-CUTOFF-KEY/ *.parquet
 
 The key is a hash of the panel, of the package's sources and of all that could change the numbers; a piece with another key is not
@@ -17,25 +17,30 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
 
 import shelfcast
+from shelfcast.data.hierarchy import Hierarchy
 from shelfcast.data.split import Window, windows
 from shelfcast.evaluate.backtest import measure
 from shelfcast.evaluate.replay import CHUNK, Slice, scored_part, sellable, still_sold
 from shelfcast.files import whole_folder
 from shelfcast.forecast import Forecast
-from shelfcast.models.base import Forecaster
+from shelfcast.models.base import Forecaster, Traits
 from shelfcast.models.registry import setting_names
-from shelfcast.names import DATE, KEYS, SALES
+from shelfcast.names import DATE, KEYS, LEVELS, SALES
 from shelfcast.operate.batches import ForecastBatches
 from shelfcast.operate.runs import code_hash
 from shelfcast.panel import SalesPanel
 from shelfcast.periods import Frequency
+from shelfcast.progress import Silent
+from shelfcast.settings import Reconciling
 from shelfcast.workflow.choosing import account_of, make_forecaster
+from shelfcast.workflow.preparing import Clock
+from shelfcast.workflow.reconciling import LEVELS_FOLDER, Agreed, Summing, agree, hierarchy_by, write_levels
 
 PIECE: Final = "piece.json"
 _ACTUALS: Final = "actuals"
@@ -53,6 +58,7 @@ class Plan:
     threads : for models that have such a setting and were not given one; changes no number
     budget_s : seconds that `auto` may take in each window
     code : hash of the sources that make the numbers, as they were when the plan was made
+    hierarchy, reconcile : attributes by which sums are forecast, too, and how all is made to agree; none for neither
     """
 
     horizon: int
@@ -69,6 +75,8 @@ class Plan:
     threads: int | None = field(default=None)
     budget_s: float | None = None
     code: str = field(default_factory=code_hash)
+    hierarchy: tuple[str, ...] = ()
+    reconcile: Reconciling | None = None
 
     @property
     def key(self) -> str:
@@ -84,6 +92,19 @@ class Plan:
     def actuals(self, cutoff: str) -> Path:
         """The folder of what came in a window."""
         return self.folder / f"{_ACTUALS}-{cutoff}-{_hash([self.key, cutoff])}"
+
+    def summing(self, model: str) -> Summing:
+        """How a model's forecasts are made to agree with those of their sums."""
+        assert self.reconcile is not None  # the settings see to it where there is a hierarchy
+        return Summing(how=self.reconcile, model=model, options=self.settings_of(model), horizon=self.horizon, levels=self.levels,
+                       seed=self.seed, batch=CHUNK)
+
+    def settings_of(self, model: str) -> dict[str, Any]:
+        """A model's settings, with the threads that it may use here."""
+        options = dict(self.models[model])
+        if self.threads is not None and (model == "auto" or "threads" in setting_names(model)):
+            options.setdefault("threads", self.threads)
+        return options
 
 
 @dataclass(frozen=True)
@@ -149,10 +170,7 @@ def cutoff_name(cutoff: int, frequency: Frequency) -> str:
 
 def _fit(plan: Plan, name: str, window: Window) -> tuple[Forecaster, str, float]:
     began = time.perf_counter()
-    options = dict(plan.models[name])
-    if plan.threads is not None and (name == "auto" or "threads" in setting_names(name)):
-        options.setdefault("threads", plan.threads)
-    model, why = make_forecaster(name, window.past, horizon=plan.horizon, seed=plan.seed, options=options,
+    model, why = make_forecaster(name, window.past, horizon=plan.horizon, seed=plan.seed, options=plan.settings_of(name),
                                  budget_s=plan.budget_s)
     model.fit(window.past)
     return model, why, time.perf_counter() - began
@@ -172,7 +190,13 @@ def _write_piece(plan: Plan, name: str, k: int, window: Window, model: Forecaste
                 shelves[one.cutoff].add(one)
 
         began = time.perf_counter()
-        found = measure(scored, model, levels=plan.levels, keep=keep)
+        hierarchy = hierarchy_by(plan.hierarchy, scored.past) if plan.hierarchy else None
+        agreed = None if hierarchy is None else _agreed(plan, name, scored, model, hierarchy)
+        made: Forecaster = model
+        if agreed is not None and agreed.bottom is not None:
+            made = Recorded({agreed.bottom.cutoff: agreed.bottom})
+        found = measure(scored, made, levels=plan.levels, keep=keep, hierarchy=hierarchy,
+                        upper=None if agreed is None else agreed.upper)
         spent = time.perf_counter() - began
         with whole_folder(plan.piece(name, cutoff)) as out:
             found.scores.write_parquet(out / "scores.parquet")
@@ -181,11 +205,61 @@ def _write_piece(plan: Plan, name: str, k: int, window: Window, model: Forecaste
             (out / "forecasts").mkdir()
             for at, shelf in shelves.items():
                 shelf.write(out / "forecasts" / f"{cutoff_name(at, frequency)}.parquet")
+            files = write_levels(out / LEVELS_FOLDER, agreed.upper) if agreed is not None and agreed.upper else {}
             (out / PIECE).write_text(json.dumps({
                 "model": name, "ran": model.traits.name, "why": why, "trained_on": list(model.traits.trained_on), "window": k,
                 "cutoff": cutoff, "fitted_on": len(window.past), "scored": len(scored.past), "fit_seconds": round(seconds, 3),
-                "predict_seconds": round(spent, 3), "auto": account_of(model),
+                "predict_seconds": round(spent, 3), "auto": account_of(model), "levels": files,
+                "reconciled": None if agreed is None else agreed.as_plain(),
                 "process": os.getpid()}, indent=2) + "\n", encoding="utf-8")
+
+
+def _agreed(plan: Plan, name: str, scored: Window, model: Forecaster, hierarchy: Hierarchy) -> Agreed | None:
+    """The window's scored series made to agree with their sums, by its past alone; None where nothing is left to sum."""
+    if not hierarchy.levels:
+        return None
+    past = scored.past
+    parts = [model.predict(part, horizon=plan.horizon, levels=plan.levels)
+             for part in past.chunks(CHUNK if model.traits.series_apart else len(past))]
+    bottom = Forecast(past.series.select(KEYS), past.frequency, past.cutoff, plan.levels,
+                      np.concatenate([one.quantiles for one in parts]), np.concatenate([one.mean for one in parts]))
+    return agree(bottom, hierarchy, plan.summing(name), panel=past, clock=Clock(), progress=Silent())
+
+
+def read_levels(piece: Path) -> dict[str, Forecast]:
+    """{level: its forecast} of a piece; nothing where no sums were forecast."""
+    files = json.loads((piece / PIECE).read_text(encoding="utf-8"))["levels"]
+    return {name: Forecast.load(piece / LEVELS_FOLDER / file) for name, file in files.items()}
+
+
+class Recorded:
+    """A model that gives the forecasts that it holds, {cutoff: forecast}: they are measured as if they were being made."""
+
+    def __init__(self, forecasts: Mapping[int, Forecast]) -> None:
+        self.traits = Traits(name="recorded", summary="forecasts that were made before", needs_fit=False)
+        self.forecasts = dict(forecasts)
+
+    def fit(self, panel: SalesPanel) -> Self:  # noqa: ARG002 (as the protocol names it)
+        """Nothing to learn."""
+        return self
+
+    def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
+        """The series of the panel, out of what is held for its cutoff."""
+        held = self.forecasts[panel.cutoff]
+        at = held.series.with_row_index("at").join(panel.series.select(KEYS), on=KEYS, how="semi")["at"].to_numpy()
+        found = held if len(at) == len(held) else held.select(np.sort(at))
+        assert found.horizon == horizon and found.levels == tuple(levels), "a piece holds what its plan asked for"
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Each forecast as a file."""
+        for cutoff, forecast in self.forecasts.items():
+            forecast.save(folder / f"{cutoff}.parquet")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls({int(path.stem): Forecast.load(path) for path in folder.glob("*.parquet")})
 
 
 def read_forecasts(folder: Path) -> list[Forecast]:
