@@ -73,7 +73,8 @@ def test_a_run_folder_holds_all_that_was_found(finished):
     assert scores["window"].unique().sort().to_list() == [0, 1] and set(scores["model"]) == {"profile", "naive"}
     losses = pl.read_parquet(run / "losses.parquet")
     assert losses.columns == ["window", "cutoff", "model", "item", "location", "class", "scale", "cells", "actual", "absolute",
-                              "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside", "symmetric", "crps"]
+                              "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside", "symmetric", "crps",
+                              "square_scale"]
     assert losses.height == 2 * 2 * SERIES
     manifest = json.loads((run / "manifest.json").read_text())
     assert len(manifest["models"]) == 4 and all(one["trained_on"] == [] for one in manifest["models"])

@@ -68,6 +68,18 @@ def test_scores_are_those_of_the_losses(runs):
     assert found["RMSE"] == pytest.approx(rmse["v"].mean())
 
 
+def test_rmsse_is_compared_in_pairs_with_an_interval_by_series_and_by_step(runs):
+    losses = pl.read_parquet(runs / "one" / "losses.parquet")
+    root = (pl.col("square") / pl.col("cells") / pl.col("square_scale")).sqrt()
+    by_window = losses.filter(pl.col("square_scale").is_not_nan()).group_by("window").agg(root.mean().alias("v"))
+    found = compare(runs / "one", runs / "two", metric="RMSSE")
+    head = next(m for m in found["measures"] if m["metric"] == "RMSSE")
+    assert head["score_a"] == pytest.approx(by_window["v"].mean())
+    assert 0 < head["skill"]["low"] < head["skill"]["value"] < head["skill"]["high"] and found["winner"] == "good"
+    steps = [g for g in found["groups"] if g["kind"] == "step"]
+    assert steps and all(0 < g["a"] < g["b"] for g in steps)
+
+
 def test_models_of_one_run_are_ranked_and_the_best_meets_the_next(runs):
     found = compare(runs / "three")
     assert [r["model"] for r in found["ranking"]] == ["good", "middling", "naive"]
@@ -97,10 +109,10 @@ def test_the_claim_is_told_from_the_winners_side_whichever_comes_first(runs):
 
 def test_runs_of_an_earlier_version_are_compared_by_what_they_kept(runs, tmp_path):
     shutil.copytree(runs / "three", tmp_path / "old")
-    losses = pl.read_parquet(tmp_path / "old" / "losses.parquet").drop("crps", "symmetric")
+    losses = pl.read_parquet(tmp_path / "old" / "losses.parquet").drop("crps", "symmetric", "square_scale")
     losses.write_parquet(tmp_path / "old" / "losses.parquet")
     found = {m["metric"] for m in compare(tmp_path / "old")["measures"]}
-    assert {"SQL", "MAE"} <= found and not found & {"CRPS", "sMAPE"}
+    assert {"SQL", "MAE"} <= found and not found & {"CRPS", "sMAPE", "RMSSE"}
     with pytest.raises(DataError, match=r"CRPS cannot be measured here: a run was made by an earlier version"):
         compare(tmp_path / "old", metric="CRPS")
     with pytest.raises(UnknownNameError, match="WRMSSE takes a root"):

@@ -63,6 +63,18 @@ def test_clusters_number_items_and_places():
     assert found.clusters("location").tolist() == [0, 0, 0]
 
 
+def test_rmsse_is_the_mean_over_series_of_each_ones_root():
+    table = losses(windows=1).with_columns(pl.when(pl.col("item") == "i1").then(None).otherwise(4.0).alias("square_scale"))
+    found, rmsse = contest_of(named_windows(table), ["a", "b"]), measure_named("RMSSE")
+    assert found.denominator(rmsse)[0].tolist() == [1.0, 0.0, 1.0]  # nobody knows the scale of i1
+    # squares 100 and 102 over 4 periods, in units of 4
+    np.testing.assert_allclose(found.numerator(rmsse)[1, 0], [np.sqrt(100 / 16), 0.0, np.sqrt(102 / 16)])
+
+
+def test_runs_that_kept_no_squared_scale_have_no_rmsse():
+    assert not contest_of(named_windows(losses()), ["a", "b"]).denominator(measure_named("RMSSE")).any()
+
+
 def test_measures_are_known_by_name_whatever_the_case():
     assert measure_named("wape").name == "WAPE"
     with pytest.raises(UnknownNameError, match="SQL"):

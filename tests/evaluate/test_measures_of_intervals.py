@@ -143,7 +143,8 @@ def test_scores_of_a_window_are_what_the_plain_measures_say():
     (window,) = windows(shop(), horizon=14)
     fitted = make_model("naive").fit(window.past)
     levels = (0.01, *DECILES, 0.99)
-    scores = measure(window, fitted, levels=levels).scores
+    measured = measure(window, fitted, levels=levels)
+    scores = measured.scores
     found = dict(scores.filter(pl.col("kind") == "all").select("metric", "value").iter_rows())
     forecast, actual = fitted.predict(window.past, horizon=14, levels=levels), window.truth()
     past, ends = window.past.dense().sales, (forecast.at(0.01), forecast.at(0.99))
@@ -157,6 +158,8 @@ def test_scores_of_a_window_are_what_the_plain_measures_say():
                 "pinball q0.9": metrics.pinball(actual, forecast.quantiles, np.array(levels))[-2],
                 "coverage q0.9": metrics.coverage(actual, forecast.quantiles)[-2]}
     assert {k: found[k] for k in expected} == pytest.approx(expected)
+    roots = measured.losses.select((pl.col("square") / pl.col("cells") / pl.col("square_scale")).sqrt().mean()).item()
+    assert roots == pytest.approx(expected["RMSSE"])  # so that the table of losses can give it
 
 
 def test_young_series_are_measured_apart():

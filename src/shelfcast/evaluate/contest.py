@@ -18,7 +18,7 @@ WINDOW_KEYS: Final = ("when", *KEYS)
 LOSSES: Final = ("absolute", "square", "excess", "absolute_scaled", "quantile", "quantile_scaled", "inside")
 COLUMNS: Final = ("window", "cutoff", "model", ITEM, LOCATION, "class", "cells", "actual", "scale", *LOSSES)
 """Columns of a run's losses that are read: a row for each window, model and series."""
-EXTRA: Final = ("symmetric", "crps")
+EXTRA: Final = ("symmetric", "crps", "square_scale")
 """Columns that are read where they are: runs of earlier versions have none."""
 _NEAR: Final = 1e-6  # relative; sums of the same truths differ by rounding alone
 
@@ -31,7 +31,8 @@ class Measure:
     ----------
     name : as in `scores.csv`
     loss : the numerator's column
-    over : the denominator: `cells`, `scaled` (cells of series whose scale is known) or `actual`
+    over : the denominator: `cells`, `scaled` (cells of series whose scale is known), `actual`, or `series` (those whose squared
+        scale is known, each one)
     units : the column that says the same in units sold, for where a difference comes from
     root : a window's score is the square root of the ratio
     target : the best value, when that is not 0 from above; what counts then is the distance to it
@@ -56,7 +57,8 @@ MEASURES: Final = {m.name: m for m in (
     Measure("RMSE", "square", "cells", "absolute", root=True), Measure("bias", "excess", "actual", "excess", target=0.0),
     Measure("coverage", "inside", "cells", "inside", target=0.8),
     Measure("MAE", "absolute", "cells", "absolute"), Measure("MSE", "square", "cells", "absolute"),
-    Measure("sMAPE", "symmetric", "cells", "absolute"), Measure("CRPS", "crps", "cells", "crps"))}
+    Measure("sMAPE", "symmetric", "cells", "absolute"), Measure("CRPS", "crps", "cells", "crps"),
+    Measure("RMSSE", "rmsse", "series", "absolute"))}
 
 
 def measure_named(name: str) -> Measure:
@@ -64,10 +66,9 @@ def measure_named(name: str) -> Measure:
     for known in MEASURES.values():
         if known.name.lower() == name.lower():
             return known
-    whole = name.upper() in ("WRMSSE", "RMSSE")
     raise UnknownNameError("measure to compare by", name, MEASURES, advice=(
-        f"{name.upper()} takes a root over many periods or series at once, so it has no loss that is drawn series by series; RMSE "
-        f"is the nearest that has." if whole else ""))
+        "WRMSSE takes a root over many series at once, so it has no loss that is drawn series by series; RMSSE is the nearest that "
+        "has." if name.upper() == "WRMSSE" else ""))
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Contest:
     series : (N,) rows: `item`, `location`, `class` (as of the last window), sorted by both keys
     cells, scaled, actual : float (W, N), what scores divide by; 0 where a series is not measured in a window
     scale : float (W, N), units that scaled losses are counted in; 0 where nobody knows it
+    square_scale : float (W, N), squared units that squared losses are counted in (RMSSE); 0 where nobody knows it
     classes : (W, N) position of the demand class in `class_names`; -1 where not measured
     losses : {column: float (M, W, N)}
     told : sentences on what was left out
@@ -93,6 +95,7 @@ class Contest:
     scaled: np.ndarray
     actual: np.ndarray
     scale: np.ndarray
+    square_scale: np.ndarray
     classes: np.ndarray
     class_names: tuple[str, ...]
     losses: dict[str, np.ndarray]
@@ -102,7 +105,8 @@ class Contest:
         """(W, N) what a score of this measure divides by; 0 where the runs kept no such loss."""
         if measure.loss not in self.losses:
             return np.zeros(self.cells.shape)
-        return {"cells": self.cells, "scaled": self.scaled, "actual": self.actual}[measure.over]
+        series = np.where(self.square_scale > 0, np.minimum(self.cells, 1.0), 0.0)
+        return {"cells": self.cells, "scaled": self.scaled, "actual": self.actual, "series": series}[measure.over]
 
     def numerator(self, measure: Measure) -> np.ndarray:
         """(M, W, N) losses, 0 where the denominator has no say."""
@@ -237,11 +241,15 @@ def _arrays(table: pl.DataFrame, models: Sequence[str], told: Sequence[str]) -> 
         return out
 
     losses = {}
-    for column in (*LOSSES, *(c for c in EXTRA if c in table.columns)):
+    for column in (*LOSSES, *(c for c in EXTRA if c in table.columns and c != "square_scale")):
         losses[column] = np.zeros((len(models), *shape))
         # A loss in units of a scale that nobody knows is not a number; `scaled` leaves such cells out.
         losses[column][m, w, n] = table[column].cast(pl.Float64).fill_nan(None).fill_null(0.0).to_numpy()
     cells, scale = laid("cells"), laid("scale")
+    square_scale = laid("square_scale") if "square_scale" in table.columns else np.zeros(shape)
+    square_scale = np.where(np.isfinite(square_scale) & (square_scale > 0), square_scale, 0.0)
+    if "square_scale" in table.columns:
+        losses["rmsse"] = scaled_root(losses["square"], cells, square_scale)
     classes = np.full(shape, -1, dtype=np.intp)
     classes[w, n] = table["class"].cast(pl.String).replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
     last = classes.shape[0] - 1 - np.argmax((classes >= 0)[::-1], axis=0)
@@ -249,8 +257,17 @@ def _arrays(table: pl.DataFrame, models: Sequence[str], told: Sequence[str]) -> 
     scale = np.where(np.isfinite(scale) & (scale > 0), scale, 0.0)
     scaled = np.where(scale > 0, cells, 0.0)
     return Contest(models=tuple(models), windows=tuple(cutoffs.to_list()), series=series.with_columns(named.alias("class")),
-                   cells=cells, scaled=scaled, actual=laid("actual"), scale=scale, classes=classes,
+                   cells=cells, scaled=scaled, actual=laid("actual"), scale=scale, square_scale=square_scale, classes=classes,
                    class_names=tuple(str(name) for name in names), losses=losses, told=tuple(told))
+
+
+def scaled_root(square: np.ndarray, cells: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Root mean squared scaled error of each series, from sums of squares; 0 where there are no cells or no scale.
+
+    A root over the periods of one series is that series' own, so RMSSE, the mean of such roots, is drawn series by series.
+    """
+    below = np.where(scale > 0, cells, 0.0) * scale
+    return np.asarray(np.sqrt(np.where(below > 0, square, 0.0) / np.where(below > 0, below, 1.0)))
 
 
 def _who(row: dict[str, object]) -> str:

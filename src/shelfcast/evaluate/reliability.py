@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from shelfcast.evaluate.contest import Contest, Measure
+from shelfcast.evaluate.contest import Contest, Measure, scaled_root
 from shelfcast.evaluate.metrics import level_weights
 from shelfcast.evaluate.scores import DECILES
 from shelfcast.forecast import MEAN
@@ -97,7 +97,8 @@ def stretch_arrays(contest: Contest, measure: Measure, tables: Sequence[pl.DataF
     windows = pl.DataFrame({"when": list(contest.windows)}).with_row_index("w")
     numerators, units = np.zeros((count, len(tables), *shape[1:])), np.zeros((count, len(tables)))
     denominators = np.zeros(shape)
-    column = measure.loss.removesuffix("_scaled")
+    root = measure.over == "series"
+    column = "square" if root else measure.loss.removesuffix("_scaled")
     for m, table in enumerate(tables):
         placed = table.join(windows, on="when").join(series, on=list(KEYS))
         s, w, n = (placed[c].cast(pl.Int64).to_numpy() for c in ("stretch", "w", "n"))
@@ -107,6 +108,10 @@ def stretch_arrays(contest: Contest, measure: Measure, tables: Sequence[pl.DataF
         if measure.over == "scaled":
             value = np.where(scale > 0, value / np.where(scale > 0, scale, 1.0), 0.0)
             below = np.where(scale > 0, below, 0.0)
+        if root:
+            square_scale = contest.square_scale[w, n]
+            value = scaled_root(value, below, square_scale)
+            below = np.where(square_scale > 0, np.minimum(below, 1.0), 0.0)
         numerators[s, m, w, n] = value
         denominators[s, w, n] = below
         np.add.at(units, (s, m), placed[measure.units].to_numpy())

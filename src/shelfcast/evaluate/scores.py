@@ -62,7 +62,7 @@ class Tally:
 
         Returns
         -------
-        the sums of each series: `scale` and `LOSSES`
+        the sums of each series: `scale`, `LOSSES` and `square_scale` (of RMSSE, squared units)
         """
         seen = np.isfinite(part.actual)
         scale = seasonal_error(part.past, self._season)
@@ -87,7 +87,7 @@ class Tally:
             codes = g.codes[part.here]
             np.add.at(self._sums[g.kind], codes, by_series)
             self._counts[g.kind] += np.bincount(codes[known], minlength=len(g.names))
-        return self._losses(by_series, scale)
+        return self._losses(by_series, scale, square)
 
     def _cells(self, part: Slice, scale: np.ndarray) -> Iterator[np.ndarray]:
         """(N, H) of each part in the order of `_PARTS`, then for each level the loss, the scaled loss, and whether it covered."""
@@ -125,7 +125,7 @@ class Tally:
     def _has(self, *wanted: float) -> bool:
         return all(any(abs(q - one) < 1e-9 for q in self._levels) for one in wanted)
 
-    def _losses(self, sums: np.ndarray, scale: np.ndarray) -> pl.DataFrame:
+    def _losses(self, sums: np.ndarray, scale: np.ndarray, square: np.ndarray) -> pl.DataFrame:
         part = dict(zip(_PARTS, sums.T, strict=False))
         by_level = sums[:, len(_PARTS) : self._width].reshape(len(sums), len(self._levels), 3)
         middle = averaged(self._levels)
@@ -134,7 +134,8 @@ class Tally:
                    "quantile": 2 * by_level[:, middle, 0].mean(axis=1), "quantile_scaled": 2 * by_level[:, middle, 1].mean(axis=1),
                    "inside": part["inside 0.1-0.9"].astype(np.int64), "symmetric": part["symmetric"],
                    "crps": (by_level[:, :, 0] * 2 * level_weights(self._levels)).sum(axis=1)}
-        return pl.DataFrame({"scale": np.where(scale > 0, scale, np.nan), **columns})
+        return pl.DataFrame({"scale": np.where(scale > 0, scale, np.nan), **columns,
+                             "square_scale": np.where(square > 0, square, np.nan)})
 
     def table(self) -> pl.DataFrame:
         """Rows `kind`, `group`, `series`, `metric`, `value`; groups without a known period are left out."""

@@ -23,8 +23,8 @@ MOST_WINDOWS: Final = 3
 SAMPLE: Final = 3_000
 """Series of the trials: more cost time and hardly move weights that are shared by a class."""
 _CLASSICAL: Final = 400_000  # series times periods up to which classical models, one series at a time, cost seconds
-_SECONDS_PER_ROW: Final = {"fast": 1.6e-4, "full": 2.4e-4}  # of a fit of the booster, by effort
-_DISTANCES: Final = 6  # from so many distances a period of a series is seen, when rows are few
+_SECONDS_PER_ROW: Final = {"fast": 1.6e-4, "full": 4e-4}  # of a fit of the booster, by effort
+_DISTANCES: Final = 2  # from so many distances a period of a series is seen, when rows are few
 
 
 def too_short(panel: SalesPanel, horizon: int) -> str:
