@@ -61,7 +61,7 @@ def test_the_page_says_it_and_holds_the_numbers_of_each_chart():
     assert text.count('class="chart lines"') == 3
     for cutoff in ("2024-01-07", "2024-01-14"):
         assert f'<th scope="row">{cutoff}' in text
-    assert "By category of items" in text and "Added up: forecasts of sums: WAPE" in text
+    assert "By category of items" in text and "Added up: forecasts of sums: SQL" in text
 
 
 def test_names_from_the_data_command_nothing():

@@ -127,13 +127,14 @@ def _picture(lines: Mapping[str, np.ndarray], labels: list[str], identity: str, 
 
 
 def _blocks(means: pl.DataFrame, models: Sequence[str], metric: str) -> list[dict[str, Any]]:
-    """A table for each way to tell series apart; sums are measured by WAPE, for their quantiles are not known."""
+    """A table for each way to tell series apart; WAPE where they were not measured by the metric."""
     out = []
     for kind in dict.fromkeys(means["kind"]):
         if kind in ("all", "step"):
             continue
-        by = "WAPE" if kind == "level" else metric
-        part = means.filter((pl.col("kind") == kind) & (pl.col("metric") == by) & (pl.col("group") != BOTTOM))
+        of_kind = means.filter((pl.col("kind") == kind) & (pl.col("group") != BOTTOM))
+        by = metric if metric in set(of_kind["metric"]) else "WAPE"
+        part = of_kind.filter(pl.col("metric") == by)
         if not part.height:
             continue
         groups = part.group_by("group", maintain_order=True).agg(pl.col("series").max())
