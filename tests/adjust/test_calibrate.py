@@ -127,6 +127,26 @@ def test_calibrated_quantiles_rise_and_stay_at_or_above_nought():
     assert (np.diff(mended.quantiles, axis=2) >= 0).all() and (mended.quantiles >= 0).all()
 
 
+def test_a_tail_that_leaps_is_not_read_at_the_leap():
+    """A member whose outermost quantiles are a thousand times too far: the inner ones move by what the spread lacked, squared."""
+    learned = learn_calibration([bells(k, factor=0.8) for k in range(3)])
+    asked = float(learned.factors.max())
+    assert 1.1 < asked < 1.3
+    quantiles = bells(9, factor=1.0).forecast.quantiles.copy()
+    quantiles[:, :, [LEVELS.index(q) for q in (0.95, 0.99)]] *= 1000.0
+    mended = calibrate(forecast(quantiles, quantiles[:, :, LEVELS.index(0.5)]), learned, np.zeros(N, dtype=int))
+    assert (mended.at(0.9) - 100).max() <= 12.82 * asked**2
+    assert mended.at(0.99).max() <= 100 + (quantiles.max() - 100) * asked**2
+
+
+def test_nought_is_not_widened():
+    quantiles = np.zeros((N, H, len(LEVELS)))
+    quantiles[:, :, LEVELS.index(0.95):] = 5.0  # sold at most once in ten days
+    learned = learn_calibration([bells(k, factor=0.5) for k in range(3)])
+    mended = calibrate(forecast(quantiles, quantiles.mean(axis=2)), learned, np.zeros(N, dtype=int))
+    assert (mended.at(0.9) == 0).all() and (mended.at(0.95) >= 5).all()
+
+
 def test_no_calibration_changes_nothing():
     new = bells(5, factor=0.7)
     np.testing.assert_allclose(calibrate(new.forecast, Calibration.none(), new.classes).quantiles, new.forecast.quantiles)

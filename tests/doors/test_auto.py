@@ -15,7 +15,7 @@ from shelfcast.models.registry import make_model, missing_package, save_model
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings, parse_budget
 from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
-from shelfcast.workflow.planning import Plan, make_plan, window_count
+from shelfcast.workflow.planning import Plan, make_plan, trial_horizon, window_count
 from shelfcast.workflow.proving import score_of_proof
 
 H = 7
@@ -165,7 +165,8 @@ def test_the_score_shown_is_that_of_the_trials_and_says_what_it_is(panel, auto):
 
 
 def plan(**more: object) -> Plan:
-    usual = {"models": ("naive", "boosted"), "windows": 3, "base": "boosted", "trial_s": 10.0, "full_s": 40.0, "quick_s": 10.0}
+    usual = {"models": ("naive", "boosted"), "windows": 3, "horizon": 7, "base": "boosted", "trial_s": 10.0, "full_s": 40.0,
+             "quick_s": 10.0}
     return Plan(**{**usual, **more})
 
 
@@ -179,6 +180,18 @@ def test_a_budget_cuts_trials_then_effort_then_boosting(budget, count, quick, ba
 
 def test_without_windows_an_ample_budget_keeps_full_effort():
     assert not plan(windows=0).within(100.0).quick
+
+
+def test_where_only_a_shorter_window_fits_it_has_a_say_in_other_models_and_calibrates_nothing(panel):
+    made = fitted(SalesPanel.from_frame(frame(days=26), freq="D"))  # 7 days leave 19; three times 7 would be needed
+    assert made.trials_["window"].n_unique() == 1 and made.proof_ is None
+    told = " ".join(made.told_)
+    assert "the last window of 6 days" in told and "No window of 7 days could be replayed" in told
+    weights = made.combination_.weights
+    np.testing.assert_allclose(weights.of("boosted") * 0.3, weights.of("profile") * 0.7)
+    assert weights.of("boosted").min() >= 0.35
+    assert (made.combination_.calibration.factors == 1).all()
+    assert np.isfinite(made.predict(panel, horizon=H).quantiles).all()
 
 
 def test_a_slow_machine_is_found_out_by_the_first_trial():
@@ -208,6 +221,7 @@ def test_what_is_told_of_a_budget_is_about_the_plan_that_was_carried_out():
 
 def test_windows_of_the_past_leave_enough_to_learn_from(panel):
     assert window_count(panel, H) == 3 and window_count(panel, 45) == 0
+    assert trial_horizon(panel, H) == H and trial_horizon(panel, 45) == 37 and trial_horizon(panel, 75) == 75
     assert make_plan(panel, H, None).windows == 3
 
 

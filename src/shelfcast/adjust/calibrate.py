@@ -4,9 +4,10 @@ Split conformal prediction for quantiles (Romano, Patterson and Candes 2019), on
 cell is where its truth lay in its own forecast, as a standard normal deviate: linear between the forecast's quantiles, and
 beyond the outermost one in units of its distance from the median (the scaled score of Sesia and Candes 2020). For a level tau
 the conformal quantile of past scores says which deviate to read instead of the usual one; reading is linear in the quantiles,
-so it needs no model, does not cross, and scales spreads where forecasts are bell-like. A truth that falls on an atom (nothing
-sold, where nought is likely) gets a deviate drawn from the atom's share, the randomised PIT (Czado, Gneiting and Held 2009):
-an atom is never taken for a lack of coverage, and nought is never widened.
+so it needs no model, does not cross, and scales spreads where forecasts are bell-like. No quantile moves farther than it would in
+tails as heavy as a lognormal's: a leap in the quantiles of one series had made the loss of all nine times as large. A truth that
+falls on an atom (nothing sold, where nought is likely) gets a deviate drawn from the atom's share, the randomised PIT (Czado,
+Gneiting and Held 2009): an atom is never taken for a lack of coverage, and nought is never widened.
 
 Scores are pooled by demand class and by a stretch of the horizon (Mondrian: Vovk 2003). Errors of one window share its
 shocks, so evidence is counted in windows, not in cells: with few of them the correction is drawn towards none (Dunn, Wasserman

@@ -102,6 +102,28 @@ class Weights:
         return cls(tuple(shares), CLASSES, np.tile(np.array(list(shares.values())), (len(CLASSES), 1)))
 
 
+def tempered(weights: Weights, believed: Weights, trust: float) -> Weights:
+    """What was believed, with as much of the members that belief leaves out as trials say, by how far the trials are trusted.
+
+    For trials that are not quite the task, such as those of a shorter horizon: which of the members believed in is better they
+    cannot say, that another one adds to them they can.
+
+    Parameters
+    ----------
+    trust : 0 to 1
+
+    Examples
+    --------
+    >>> tempered(Weights.believed({"a": 0.6, "c": 0.4}), Weights.believed({"a": 0.5, "b": 0.5}), 0.5).matrix[0].tolist()
+    [0.4, 0.4, 0.2]
+    """
+    others = [m for m in weights.members if m not in believed.members]
+    matrix = np.stack([trust * weights.of(m) for m in others], axis=1) if others else np.zeros((len(weights.groups), 0))
+    matrix = np.where(matrix < _FAINT, 0.0, matrix)
+    rest = 1 - matrix.sum(axis=1, keepdims=True)
+    return Weights((*believed.members, *others), weights.groups, np.concatenate([rest * believed.matrix, matrix], axis=1))
+
+
 def combine(forecasts: Mapping[str, Forecast], weights: Weights, groups: np.ndarray) -> Forecast:
     """Average the members' quantiles and means, by the weights of each series' group.
 

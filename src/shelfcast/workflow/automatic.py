@@ -2,7 +2,7 @@
 
 The last windows of the past are forecast by several quick models that learned from what came before. What they would have
 scored gives the weights (`adjust/combine.py`) and shows how far quantiles have to move (`adjust/calibrate.py`); then the members
-that count are fitted on everything. A history too short for a window is left to the profile.
+that count are fitted on everything. Where no window as long as the horizon can be replayed, a shorter one has a say.
 
 What is done depends on the data, the settings and the seed alone. Only where a budget is given, and binds, is work left out:
 first windows, then effort; that is decided by estimated costs, which the first fit corrects, and it is told.
@@ -19,7 +19,7 @@ import polars as pl
 
 from shelfcast.adjust.calibrate import Calibration
 from shelfcast.adjust.combination import NAME, Combination, combined_traits
-from shelfcast.adjust.combine import Weights
+from shelfcast.adjust.combine import Weights, tempered
 from shelfcast.adjust.proof import left_out, weigh
 from shelfcast.adjust.trial import Trial, run_trial
 from shelfcast.adjust.unseen import Unseen, first_seen, widen_unseen
@@ -37,6 +37,8 @@ from shelfcast.workflow.planning import BASE, RIVAL, SAMPLE, Plan, candidates, m
 
 UNTRIED: Final = {"boosted": 0.7, "profile": 0.3}
 """Weights where nothing can be tried: there trees err more than where they can be tested."""
+SHORTER: Final = 0.5
+"""How far weights of other members are trusted that come from windows shorter than the horizon asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +91,7 @@ class AutoForecaster:
         of `auto` are weighed and calibrated on the other windows alone, or, where there is but one, not at all
     told_ : sentences for the user: what was tried, what won and by how much
     gain_ : share of seasonal naive's loss that the combination saves in the trials; nan without trials
-    proof_ : the last of them, for a score of all measures; None without trials
+    proof_ : the last of them, for a score of all measures; None without trials of the horizon asked for
     """
 
     def __init__(self, settings: AutoSettings) -> None:
@@ -117,14 +119,21 @@ class AutoForecaster:
             return self._settle(panel, Weights.believed(shares), Calibration.none(), told, options)
         floor = None if panel.net_of_returns else 0.0
         trials = [trial for _, trial in replayed]
+        believed, shorter = Weights.believed(shares), plan.horizon < s.horizon
         weights, calibration = weigh(trials, base=plan.base, floor=floor, seed=s.seed)
-        proof = left_out(trials, base=plan.base, believed=Weights.believed(shares), floor=floor, seed=s.seed)
-        self.proof_ = _proof(*replayed[-1], proof[-1], floor=floor, learned=len(trials) - 1)
+        proof = left_out(trials, base=plan.base, believed=believed, floor=floor, seed=s.seed)
+        if shorter:  # spreads of a shorter horizon say nothing of a longer one: calibrated by them, coverage got worse
+            weights, calibration = tempered(weights, believed, SHORTER), Calibration.none()
+        else:
+            self.proof_ = _proof(*replayed[-1], proof[-1], floor=floor, learned=len(trials) - 1)
         days = list(dict.fromkeys(row[0] for row in rows))
         rows += [(day, NAME, *_measured(t, f), 0.0) for day, t, f in zip(days, trials, proof, strict=True)]
         self.trials_ = pl.DataFrame(rows, schema=_TRIALS, orient="row")
         self.gain_ = _gain(self.trials_)
-        told = _sentences(self.trials_, weights, self.gain_, panel, s.horizon)
+        told = _sentences(self.trials_, weights, self.gain_, panel, plan.horizon)
+        if shorter:
+            told.append(f"No window of {s.horizon} {panel.frequency.noun}s could be replayed: {' and '.join(shares)} share as they "
+                        f"do untried, other models have half of what shorter windows ask for, and nothing is calibrated.")
         if BASE in weights.used and options.get("effort", "full") != "fast":
             told.append("The trials were made with effort fast, the forecast with full effort: weights and calibration are those "
                         "of the former, and what that does to coverage is not measured here.")
@@ -136,7 +145,7 @@ class AutoForecaster:
         trials: list[tuple[Window, Trial]] = []
         rows: list[tuple[Any, ...]] = []
         sample = _sample(panel, s.seed)
-        made = list(windows(sample, horizon=s.horizon, count=plan.windows)) if plan.windows else []
+        made = list(windows(sample, horizon=plan.horizon, count=plan.windows)) if plan.windows else []
         for k, window in enumerate(map(still_sold, reversed(made))):
             if k >= plan.windows:  # the budget was found to bind after the first trial
                 break

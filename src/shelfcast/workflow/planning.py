@@ -52,6 +52,7 @@ class Plan:
     ----------
     models : names
     windows : how many windows of the past
+    horizon : periods of each; less than asked for where no window of that length could be replayed
     quick : the last fit is made with little effort, too
     base : the model that forecasts where nothing is tried
     trial_s, full_s, quick_s : seconds that a trial and the last fit (full and quick) are expected to take
@@ -60,6 +61,7 @@ class Plan:
 
     models: tuple[str, ...]
     windows: int
+    horizon: int
     base: str
     trial_s: float
     full_s: float
@@ -128,9 +130,10 @@ def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: 
         rows = _learned(series * length, horizon, {**(options or {}), "effort": "fast"})
         quick += _SECONDS_PER_ROW["fast"] * rows
         full += _SECONDS_PER_ROW[_effort(options)] * _learned(series * length, horizon, options)
-    cells = min(series, SAMPLE) * horizon
-    plan = Plan(models=models, windows=window_count(panel, horizon), base=base, trial_s=1.0 + quick + cells * 5e-5, full_s=full,
-                quick_s=quick)
+    tried = trial_horizon(panel, horizon)
+    cells = min(series, SAMPLE) * tried
+    plan = Plan(models=models, windows=window_count(panel, tried), horizon=tried, base=base, trial_s=1.0 + quick + cells * 5e-5,
+                full_s=full, quick_s=quick)
     return plan if budget_s is None else plan.within(budget_s)
 
 
@@ -157,6 +160,16 @@ def window_count(panel: SalesPanel, horizon: int) -> int:
     if length - horizon >= year:
         least = max(least, YEAR_AND_LEVEL * year)
     return int(np.clip((length - least) // horizon, 0, MOST_WINDOWS))
+
+
+def trial_horizon(panel: SalesPanel, horizon: int) -> int:
+    """How long the windows of the past are: as asked for, else the longest that can be replayed, a quarter of that at least.
+
+    A shorter window leaves as much to learn from as boosting needs at the horizon asked for. Where none fits: as asked for.
+    """
+    most = _length(panel) - FEWEST_HORIZONS * horizon
+    shorter = range(horizon, max(1, -(-horizon // 4)) - 1, -1)
+    return next((h for h in shorter if window_count(panel, h) and (h == horizon or h <= most)), horizon)
 
 
 def _length(panel: SalesPanel) -> int:
