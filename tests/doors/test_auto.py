@@ -246,3 +246,22 @@ def test_a_fitted_auto_forecasts_from_its_folder_on_the_command_line(tmp_path, c
     assert kept["weights"] == account["weights"]
     assert main(["forecast", *asked, "--no-backtest", "--model", str(tmp_path / "run"), "--out", str(tmp_path / "f.parquet")]) == 0
     assert pl.read_parquet(tmp_path / "f.parquet").height == 12 * H
+
+
+def test_the_command_line_shows_the_score_of_the_trials_and_says_so(tmp_path, capsys):
+    frame().write_parquet(tmp_path / "sales.parquet")
+    asked = ["forecast", str(tmp_path / "sales.parquet"), "--horizon", str(H), "--json"]
+    assert main([*asked, "--set", "effort=fast", "--set", "threads=1"]) == 0
+    told = capsys.readouterr()
+    summary = json.loads(told.out)
+    tried = [t for t in summary["auto"]["trials"] if t["model"] == "auto"]
+    assert summary["backtest"]["SQL"]["model"] == pytest.approx(max(tried, key=lambda t: t["window"])["SQL"])
+    assert summary["backtest"]["SQL"]["skill"] > 0 and "is that of auto's own trial there" in summary["why_model"]
+    assert "is that of auto's own trial there" in told.err
+
+
+def test_a_budget_without_room_for_a_score_says_so(tmp_path, capsys):
+    frame().write_parquet(tmp_path / "sales.parquet")
+    assert main(["forecast", str(tmp_path / "sales.parquet"), "--horizon", str(H), "--json", "--budget", "0.001s"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["backtest"] is None and "No score: nothing of the past was tried" in told.err
