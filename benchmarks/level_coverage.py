@@ -1,6 +1,6 @@
 """How often sums lie inside their intervals, level by level of a hierarchy, pooled over windows.
 
-    python benchmarks/level_coverage.py                                         store_item, eight windows, profile, bottom_up
+    python benchmarks/level_coverage.py                                         store_item, eight windows, profile, apart
     python benchmarks/level_coverage.py --tasks stallion,dominicks --reconcile auto --model boosted
     python benchmarks/level_coverage.py --append                               add the rows to benchmarks/results/level_coverage.csv
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--tasks", default="store_item")
     parser.add_argument("--windows", type=int, default=8)
     parser.add_argument("--model", default="profile")
-    parser.add_argument("--reconcile", default="bottom_up")
+    parser.add_argument("--reconcile", default="apart")
     parser.add_argument("--series", type=int, default=150, help="a sample of so many series")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many last windows")
     parser.add_argument("--append", action="store_true")

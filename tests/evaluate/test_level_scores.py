@@ -11,7 +11,7 @@ from shelfcast.data.hierarchy import Hierarchy
 from shelfcast.data.split import windows
 from shelfcast.evaluate import metrics
 from shelfcast.evaluate.backtest import measure
-from shelfcast.evaluate.sum_bands import changes, correlation, shrinkage, spreads, total_quantiles
+from shelfcast.evaluate.sum_bands import changes, correlation, shrinkage, spreads, sum_quantiles, total_quantiles
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Traits
 from shelfcast.names import LEVELS
@@ -86,6 +86,18 @@ def test_one_series_keeps_its_band_and_independent_ones_share_theirs():
     alone = total_quantiles(mean[:1].sum(axis=0), quantiles[:1].sum(axis=0), shrinkage(spread[0], spread[0] ** 2, 0.0))
     four = total_quantiles(mean.sum(axis=0), quantiles.sum(axis=0), shrinkage(spread.sum(axis=0), (spread**2).sum(axis=0), 0.0))
     assert alone[0].tolist() == [80, 100, 120] and four[0].tolist() == [360, 400, 440]
+
+
+def test_a_total_of_many_slow_sellers_can_fall_as_far_as_it_can_rise():
+    rng, n = np.random.default_rng(2), 400
+    levels = np.array(LEVELS)
+    parts = np.quantile(rng.poisson(0.4, 100_000), levels)  # nought up to the 0.6 quantile
+    mean, quantiles = np.full((n, 1), 0.4), np.tile(parts, (n, 1, 1))
+    spread = spreads(mean, quantiles, LEVELS)
+    (found,) = sum_quantiles(mean.sum(axis=0), quantiles.sum(axis=0), LEVELS, spread=spread.sum(axis=0),
+                             squares=(spread**2).sum(axis=0), rho=0.0)
+    expected = np.quantile(rng.poisson(0.4 * n, 100_000), levels)
+    assert np.abs(found - expected).max() < 0.1 * (expected[-1] - expected[0])
 
 
 def test_what_is_not_known_has_not_changed_and_tells_no_correlation():

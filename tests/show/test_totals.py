@@ -97,7 +97,8 @@ def test_the_bands_on_the_page_lie_between_independence_and_unison(rho):
     width = (shown["q0.9"] - shown["q0.1"]).to_numpy()
     each = forecast.at(0.9) - forecast.at(0.1)
     assert (width <= each.sum(axis=0) + 1e-9).all()
-    assert (width >= np.sqrt((each**2).sum(axis=0)) - 1e-9).all()
+    # The sum of what is independent nears a bell, whose 80 % is a little narrower for the same deviation than these parts' is.
+    assert (width >= 0.95 * np.sqrt((each**2).sum(axis=0))).all()
     values = shown.select(pl.selectors.starts_with("q")).to_numpy()
     assert (np.diff(values, axis=1) >= 0).all()
     assert content.low < content.expected < content.high

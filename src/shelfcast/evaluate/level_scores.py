@@ -19,7 +19,7 @@ from shelfcast.evaluate.grouping import Grouping, attributes, scaling_season
 from shelfcast.evaluate.metrics import first_sale_square, weighted_rmsse
 from shelfcast.evaluate.replay import Slice
 from shelfcast.evaluate.scores import Tally
-from shelfcast.evaluate.sum_bands import LEAST_PERIODS, YEARS, changes, correlation, shrinkage, spreads, total_quantiles
+from shelfcast.evaluate.sum_bands import LEAST_PERIODS, YEARS, changes, correlation, spreads, sum_quantiles
 from shelfcast.forecast import Forecast
 from shelfcast.names import ITEM, LOCATION, PRICE
 
@@ -163,7 +163,7 @@ class LevelTally:
             rho = correlation(float(level.change.var(axis=1, dtype=float).sum()), level.moved_squares,
                               float((level.moved**2).sum())) if long_enough else 1.0
             mean = level.mean
-            quantiles = total_quantiles(mean, level.quantiles, shrinkage(level.spread, level.squares, rho))
+            quantiles = sum_quantiles(mean, level.quantiles, self._quantiles, spread=level.spread, squares=level.squares, rho=rho)
         return Slice(self._window, slice(0, len(actual)), actual, level.past, quantiles, mean, ())
 
 

@@ -7,8 +7,10 @@ terms asks for:
 
     k^2 = rho + (1 - rho) * sum(sigma^2) / sum(sigma)^2
 
-One series alone keeps its band (k = 1); perfectly dependent series too (rho = 1). The correlation is measured on how the series
-changed together in the past, never guessed.
+One series alone keeps its band (k = 1); perfectly dependent series too (rho = 1). Where k is small, the shape of the parts is lost:
+a sum of n independent terms has their skewness divided by sqrt(n), which is times k (the first term of Cornish and Fisher 1938). So
+the band's shape is theirs in the share k, and the normal one in the rest. Else the many slow sellers that cannot fall below nought
+would make a total that can hardly fall. The correlation is measured on how the series changed together in the past, never guessed.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from scipy.special import ndtri
 
 LEAST_PERIODS: Final = 24  # changes fewer than this measure no correlation
 YEARS: Final = 3  # of the past on which it is measured: older habits are not today's
@@ -57,6 +60,21 @@ def total_quantiles(mean: np.ndarray, quantiles: np.ndarray, factor: np.ndarray)
     The mean of skewed series may lie above the summed upper quantile; shrinking around it keeps the order of levels.
     """
     return mean[..., None] + factor[..., None] * (quantiles - mean[..., None])
+
+
+def sum_quantiles(mean: np.ndarray, quantiles: np.ndarray, levels: Sequence[float], *, spread: np.ndarray, squares: np.ndarray,
+                  rho: float) -> np.ndarray:
+    """(..., Q) quantiles of sums.
+
+    Parameters
+    ----------
+    mean, quantiles : (...,) and (..., Q), units, those of the terms added up; no sum falls below nought where no term does
+    spread, squares, rho : as for `shrinkage`
+    """
+    factor = shrinkage(spread, squares, rho)[..., None]
+    bell = spread[..., None] * ndtri(np.asarray(levels, dtype=float))
+    found = mean[..., None] + factor * (factor * (quantiles - mean[..., None]) + (1 - factor) * bell)
+    return np.where(quantiles[..., :1] >= 0, np.maximum(found, 0.0), found)
 
 
 def changes(sales: np.ndarray, lag: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.errors import DataError, shorten
+from shelfcast.evaluate.sum_bands import sum_quantiles
 from shelfcast.forecast import MEAN, Forecast
 from shelfcast.names import DATE, ITEM, KEYS, LOCATION, PRICE, SALES, quantile_column
 from shelfcast.panel import PERIOD, SERIES, SalesPanel
@@ -27,8 +28,6 @@ from shelfcast.show.totals import (
     measure_dependence,
     over_horizon,
     range_levels,
-    shrinkage,
-    total_quantiles,
 )
 
 SAMPLED: Final = 1000  # series on which dependence is measured: the correlation's error is far below what matters
@@ -69,8 +68,8 @@ def gather(panel: SalesPanel, forecast: Forecast | pl.DataFrame | pl.LazyFrame, 
 
     mean = periods[MEAN].to_numpy()
     sums = periods.select(quantile_column(q) for q in levels).to_numpy()
-    factor = shrinkage(periods[SPREAD].to_numpy(), periods[SQUARES].to_numpy(), dependence.series)
-    bands = total_quantiles(mean, sums, factor)
+    bands = sum_quantiles(mean, sums, levels, spread=periods[SPREAD].to_numpy(), squares=periods[SQUARES].to_numpy(),
+                          rho=dependence.series)
     expected, whole = over_horizon(mean, bands, dependence.time)
     low, high = range_levels(levels)
     money, priced = _money(panel, summary)
