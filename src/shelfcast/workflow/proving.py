@@ -11,7 +11,7 @@ from shelfcast.evaluate.grouping import scaling_season
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
 from shelfcast.workflow.automatic import Proof
-from shelfcast.workflow.judging import Recorded
+from shelfcast.workflow.pieces import Recorded
 
 
 def score_of_proof(proof: Proof, panel: SalesPanel) -> Backtest:
