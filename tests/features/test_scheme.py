@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shelfcast.features.table import Scheme, learn_scheme
+from shelfcast.features.scheme import Scheme, learn_scheme
 from shelfcast.models.boosted_rows import draw_sample
 from shelfcast.panel import SalesPanel
 

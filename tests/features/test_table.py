@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.features.table import features_at
-from shelfcast.models.boosted_rows import Draw, draw_sample, stands, take
+from shelfcast.models.boosted_rows import Draw, draw_sample, stands
 from shelfcast.panel import SalesPanel
 
 
@@ -57,5 +57,5 @@ def test_the_last_step_does_not_know_the_day_after_the_horizon():
 
 def test_taking_series_takes_all_their_arrays():
     sample = draw_sample(panel(), horizon=10, most_series=10, seed=0, country=None)
-    part = take(sample.block, np.array([1, 3]))
+    part = sample.block.take(np.array([1, 3]))
     assert np.array_equal(part.known["promo"], sample.block.known["promo"][[1, 3]]) and len(part.groups["item"]) == 2

@@ -65,24 +65,39 @@ def year_ago(frequency: Frequency, periods: np.ndarray) -> np.ndarray:
     >>> year_ago(Frequency.parse("D"), np.array([day])).astype("datetime64[D]")
     array(['2014-04-20'], dtype='datetime64[D]')
     """
+    return _year_away(frequency, periods, -1)
+
+
+def year_after(frequency: Frequency, periods: np.ndarray) -> np.ndarray:
+    """int64: the period of the year after that is most like each period, as `year_ago` finds that of the year before.
+
+    >>> day = np.datetime64("2014-04-20").astype(int)  # Easter
+    >>> year_after(Frequency.parse("D"), np.array([day])).astype("datetime64[D]")
+    array(['2015-04-05'], dtype='datetime64[D]')
+    """
+    return _year_away(frequency, periods, 1)
+
+
+def _year_away(frequency: Frequency, periods: np.ndarray, way: int) -> np.ndarray:
     numbers = np.asarray(periods, dtype=np.int64)
     if frequency.unit in "MQY":
-        return numbers - {"M": 12, "Q": 4, "Y": 1}[frequency.unit]
+        return numbers + way * {"M": 12, "Q": 4, "Y": 1}[frequency.unit]
     days = start_days(frequency, numbers)
     year = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
-    lag = np.full(days.shape, _YEAR_DAYS, dtype=np.int64)
+    other = year + way
+    move = np.full(days.shape, way * _YEAR_DAYS, dtype=np.int64)
     for feast, (before, after) in ((easter, _EASTER_SPAN), (_mothers_day, _MOTHERS_SPAN), (_thanksgiving, _THANKSGIVING_SPAN)):
         away = days - feast(year)
         near = (away >= -before) & (away <= after)
-        lag = np.where(near, feast(year) - feast(year - 1), lag)
+        move = np.where(near, feast(other) - feast(year), move)
     if frequency.unit == "D":
         turn = (days - _day(year, 12, 20)) % 366 <= 13  # 20 December to 2 January: the date rules, not the weekday
-        month_day = days - _day(year, 1, 1)  # from March on one more in a leap year, in both years or not
-        month_day = np.where(month_day < 59, month_day + _day(year - 1, 1, 1), _day(year - 1, 12, 31) - (_day(year, 12, 31) - days))
-        lag = np.where(turn, days - month_day, lag)
+        of_year = days - _day(year, 1, 1)  # from March on one more in a leap year: counted from the year's end instead
+        same_date = np.where(of_year < 59, of_year + _day(other, 1, 1), _day(other, 12, 31) - (_day(year, 12, 31) - days))
+        move = np.where(turn, same_date - days, move)
     if frequency.unit == "h":
-        return numbers - lag * 24
-    return numbers - (lag if frequency.unit == "D" else lag // 7)
+        return numbers + move * 24
+    return numbers + (move if frequency.unit == "D" else move // 7)
 
 
 def calendar_features(frequency: Frequency, periods: np.ndarray, *, country: str | None = None,

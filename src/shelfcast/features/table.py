@@ -1,18 +1,17 @@
 """The table that models learn from: one row per series, origin and target period, generic features only.
 
-`Scheme` says which covariates enter and how, learned in fit; `Block` holds a slice of a panel as arrays; `stand` is what is
-known of its series as of an origin; `features_at` puts it all into one matrix. Nothing after the origin is read but
-known covariates, and these no further than the end of the horizon.
+`stand` is what is known of a block's series as of an origin; `base_terms` gives the parts of a profile forecast from there;
+`features_at` puts it all into one matrix. Nothing after the origin is read but known covariates, and these no further than
+the end of the horizon.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
-from shelfcast.features.calendar import calendar_features, year_ago
-from shelfcast.features.drivers import Drivers, Term, driven, learn_drivers, signals
+from shelfcast.features.block import Block
+from shelfcast.features.calendar import calendar_features
+from shelfcast.features.drivers import Drivers, learn_drivers, signals
 from shelfcast.features.history import (
     TINY,
     Habits,
@@ -25,178 +24,14 @@ from shelfcast.features.history import (
     relative_to_local_level,
     shrunk_effects,
 )
-from shelfcast.features.places import Pooled, group_codes
+from shelfcast.features.places import Pooled
 from shelfcast.features.price import against_own_past, as_of_origin
+from shelfcast.features.scheme import Scheme
 from shelfcast.names import ITEM, LOCATION
-from shelfcast.panel import SalesPanel
 from shelfcast.periods import Frequency
 
 FAR = 60  # periods to a flag beyond which the distance no longer matters
-MOST_CATEGORIES = 60  # a text covariate with more values is left out: it would stand for a series
-LEAST_KNOWN = 0.5  # share of the history's periods below which a covariate began too late to be told apart from the time
 CROSSED_FLAGS = 2  # flags that are crossed with the weekday
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """Which covariates enter, and how.
-
-    Attributes
-    ----------
-    frequency : as text
-    horizon : periods that rows look ahead at most
-    closed_when : known covariate that is 0 where closed, or None
-    flags : known covariates of 0 and 1
-    numbers : other known numbers
-    texts : {known text covariate: its values}
-    past : past covariates
-    static_numbers : static numbers
-    static_texts : {static text: its values}
-    crossed : flags that make cells with the weekday
-    drivers : log-linear effects of the other known covariates
-    country : for public holidays, or None
-    year : the position in the year is told to some of the trees; only where history has seen each season
-    """
-
-    frequency: str
-    horizon: int
-    closed_when: str | None = None
-    flags: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    texts: Mapping[str, Sequence[str]] | None = None
-    past: tuple[str, ...] = ()
-    static_numbers: tuple[str, ...] = ()
-    static_texts: Mapping[str, Sequence[str]] | None = None
-    crossed: tuple[str, ...] = ()
-    drivers: Drivers = ()
-    country: str | None = None
-    year: bool = True
-
-    @property
-    def rhythm(self) -> Rhythm:
-        """Lengths of time that suit the frequency."""
-        return Rhythm.of(Frequency.parse(self.frequency))
-
-    @property
-    def slots(self) -> int:
-        """Positions in the week (or day) that have an effect of their own."""
-        return {"D": 7, "h": 48}.get(Frequency.parse(self.frequency).unit, 1)
-
-    @property
-    def cells(self) -> int:
-        """K, the number of cells: slots x crossed flags."""
-        return self.slots * 2 ** len(self.crossed)
-
-    def as_json(self) -> dict[str, object]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, object]) -> "Scheme":
-        """From plain values."""
-        tuples: dict[str, object] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
-        tuples["drivers"] = tuple(Term(**one) for one in tuples["drivers"])  # type: ignore[attr-defined]
-        return cls(**tuples)  # type: ignore[arg-type]
-
-
-def learn_scheme(panel: SalesPanel, sample: SalesPanel, *, horizon: int, country: str | None = None) -> Scheme:
-    """Sort the covariates of a panel into flags, numbers and texts by what a sample of its series shows."""
-    categories = panel.categories
-    dense = sample.dense(horizon=min(horizon, sample.horizon_given()))
-    flags, numbers = [], []
-    history = dense.sales.shape[1]
-    texts = {n: v for n, v in categories.items() if panel.covariates[n] == "known" and len(v) <= MOST_CATEGORIES}
-    for name, values in dense.known.items():
-        if name in categories or name == panel.closed_when:
-            continue
-        known = np.isfinite(values)
-        if known[:, :history].any(axis=0).mean() < LEAST_KNOWN:
-            continue
-        seen = values[known]
-        if len(seen) and np.isin(seen, (0.0, 1.0)).all():
-            flags.append(name)
-        elif len(seen):
-            numbers.append(name)
-    static = {n for n, k in panel.covariates.items() if k == "static"}
-    return Scheme(frequency=str(panel.frequency), horizon=horizon, closed_when=panel.closed_when, flags=tuple(flags),
-                  numbers=tuple(numbers), texts=texts,
-                  past=tuple(n for n in dense.past if n not in categories and np.isfinite(dense.past[n]).any()),
-                  static_numbers=tuple(n for n in sorted(static) if n not in categories),
-                  static_texts={n: categories[n] for n in sorted(static) if 0 < len(categories.get(n, [])) <= MOST_CATEGORIES},
-                  country=country)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A slice of a panel as arrays. N series, T periods of history, H of future.
-
-    Attributes
-    ----------
-    first : period number of column 0
-    sales : float (N, T), units; nan where unknown or closed
-    closed : bool (N, T + H)
-    cells : int (N, T + H)
-    known, past, static : covariates, texts as codes of the scheme
-    last_on, next_on : {flag: int32 (N, T + H)}, column of the last and next period where the flag is set
-    groups : {item, location: int (N,)}
-    drive : float (N, T + H), log effect of the drivers
-    """
-
-    first: int
-    sales: np.ndarray
-    closed: np.ndarray
-    cells: np.ndarray
-    known: dict[str, np.ndarray]
-    past: dict[str, np.ndarray]
-    static: dict[str, np.ndarray]
-    last_on: dict[str, np.ndarray]
-    next_on: dict[str, np.ndarray]
-    groups: dict[str, np.ndarray]
-    drive: np.ndarray
-
-
-def make_block(panel: SalesPanel, scheme: Scheme, *, context: int, horizon: int,
-               keys: dict[str, pl.DataFrame] | None = None) -> Block:
-    """Arrays of a panel's last `context` periods and the `horizon` after them."""
-    wanted = [*scheme.flags, *scheme.numbers, *(scheme.texts or ()), *scheme.past, *scheme.static_numbers,
-              *(scheme.static_texts or ()), *([scheme.closed_when] if scheme.closed_when else [])]
-    dense = panel.dense(context=context, horizon=horizon, covariates=[n for n in wanted if n in panel.covariates])
-    n, width = len(panel), context + horizon
-    categories = panel.categories
-    unknown = np.full((n, width), np.nan)
-    known = {}
-    for name in (*scheme.flags, *scheme.numbers):
-        known[name] = dense.known.get(name, unknown)
-    for name, values in (scheme.texts or {}).items():
-        known[name] = _recode(dense.known.get(name, unknown), categories.get(name, []), values)
-    static = {name: dense.static.get(name, unknown[:, 0]) for name in scheme.static_numbers}
-    for name, values in (scheme.static_texts or {}).items():
-        static[name] = _recode(dense.static.get(name, unknown[:, 0]), categories.get(name, []), values)
-    shut = dense.known.get(scheme.closed_when) if scheme.closed_when else None
-    closed = shut == 0 if shut is not None else np.zeros((n, width), dtype=bool)
-    sales = np.where(closed[:, :context], np.nan, dense.sales)
-    cells = np.broadcast_to(slot_of(Frequency.parse(scheme.frequency), dense.first + np.arange(width)), (n, width))
-    for i, name in enumerate(scheme.crossed):
-        cells = cells + scheme.slots * 2**i * (known[name] == 1)
-    ons = {name: known[name] == 1 for name in scheme.flags}
-    if scheme.closed_when:
-        ons["closed"] = _out_of_turn(closed, scheme.slots)
-    groups = group_codes(panel.series, keys) if keys is not None else {}
-    given = signals(known, ons.get("closed"), Frequency.parse(scheme.frequency), dense.first + np.arange(width))
-    return Block(dense.first, sales, closed, cells.astype(np.int32), known,
-                 {name: dense.past.get(name, unknown[:, :context]) for name in scheme.past}, static,
-                 {name: _last(on) for name, on in ons.items()}, {name: _next(on) for name, on in ons.items()}, groups,
-                 driven(scheme.drivers, given, (n, width), history=context))
-
-
-def slot_of(frequency: Frequency, periods: np.ndarray) -> np.ndarray:
-    """int32 (T,): weekday for days; hour, apart for weekends, for hours; 0 otherwise."""
-    if frequency.unit == "D":
-        return ((periods + 3) % 7).astype(np.int32)
-    if frequency.unit == "h":
-        weekend = (periods // 24 + 3) % 7 >= 5
-        return (periods % 24 + 24 * weekend).astype(np.int32)
-    return np.zeros(len(periods), dtype=np.int32)
 
 
 def choose_crossed(block: Block, scheme: Scheme) -> tuple[str, ...]:
@@ -291,7 +126,7 @@ def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
     targets = o + steps
     effect = np.take_along_axis(standing.effects, block.cells[:, targets], axis=1) * np.exp(block.drive[:, targets])
     flat = standing.levels.long[:, None] * effect
-    ago = year_ago(Frequency.parse(scheme.frequency), block.first + targets) - block.first
+    ago = block.year_ago(Frequency.parse(scheme.frequency), targets)
     level = standing.levels
     n, h = flat.shape
     terms = np.full((n, h, len(BASE_TERMS)), np.nan)
@@ -398,7 +233,7 @@ def features_at(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing
     targets, limit = o + steps, o + horizon
     n, h = base.shape
     found: dict[str, np.ndarray] = {"step": steps[None, :].astype(float)}
-    for name, values in calendar_features(frequency, block.first + targets, country=scheme.country,
+    for name, values in calendar_features(frequency, block.periods(targets), country=scheme.country,
                                           year=scheme.year).items():
         found[name] = values[None, :]
     found |= _covariate_features(block, scheme, o, targets, limit)
@@ -496,7 +331,7 @@ def _year_ago_features(block: Block, pooled: Pooled, scheme: Scheme, standing: S
     """Last year around the target, against the base; and how all series, the item and the place grew and lately went."""
     rhythm, o = scheme.rhythm, standing.origin
     frequency = Frequency.parse(scheme.frequency)
-    ago = year_ago(frequency, block.first + targets) - block.first
+    ago = block.year_ago(frequency, targets)
     level_ago = np.maximum(standing.levels.middle_year_ago, TINY)[:, None]
     out = {}
     offsets = (-1, 1) if scheme.slots == 1 else (0,)
@@ -509,7 +344,7 @@ def _year_ago_features(block: Block, pooled: Pooled, scheme: Scheme, standing: S
     for offset in offsets:
         for name, shape in zip(names, group_shapes(block, pooled, narrow, o, ago + offset), strict=True):
             out[f"{name} year ago {offset:+d}"] = np.log(np.maximum(shape, 0.02))
-    further = year_ago(frequency, block.first + ago) - block.first
+    further = block.year_ago(frequency, ago)
     if further.max() >= standing.start:
         sold, exposed = own_window(block, standing, further, rhythm.smooth)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -526,32 +361,3 @@ def _year_ago_features(block: Block, pooled: Pooled, scheme: Scheme, standing: S
             out[f"{name} trend"] = np.log(_index_level(index, end_known, rhythm.halves[0]) / _index_level(
                 index, end_known, rhythm.halves[2]))[codes][:, None]
     return {name: np.clip(values, -4, 4) for name, values in out.items()}
-
-
-def _recode(codes: np.ndarray, have: Sequence[str], want: Sequence[str]) -> np.ndarray:
-    """Codes of one list of values as codes of another; nan where the other lacks the value."""
-    position = {v: i for i, v in enumerate(want)}
-    table = np.array([position.get(v, np.nan) for v in have] + [np.nan])
-    return table[np.where(np.isfinite(codes), codes, len(have)).astype(np.int64)]
-
-
-def _out_of_turn(closed: np.ndarray, slots: int) -> np.ndarray:
-    """Closed periods in slots of the week that are usually open."""
-    out = closed.copy()
-    for slot in range(slots):
-        columns = slice(slot, None, slots)
-        these = closed[:, columns]
-        out[:, columns] &= 2 * these.sum(axis=1, keepdims=True) < these.shape[1]
-    return out
-
-
-def _last(on: np.ndarray) -> np.ndarray:
-    """int32: column of the last true at or before each column; far back where none."""
-    at = np.where(on, np.arange(on.shape[1], dtype=np.int32), np.int32(-10_000))
-    return np.maximum.accumulate(at, axis=1)
-
-
-def _next(on: np.ndarray) -> np.ndarray:
-    """int32: column of the first true at or after each column; far ahead where none."""
-    at = np.where(on, np.arange(on.shape[1], dtype=np.int32), np.int32(1_000_000))
-    return np.minimum.accumulate(at[:, ::-1], axis=1)[:, ::-1]

@@ -26,9 +26,10 @@ import lightgbm as lgb
 import numpy as np
 
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
+from shelfcast.features.block import Block, make_block
 from shelfcast.features.calendar import SEASONAL
 from shelfcast.features.history import TINY
-from shelfcast.features.table import Block, base_terms, features_at, make_block, stand
+from shelfcast.features.table import base_terms, features_at, stand
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import Draw, Sample, draw_sample, draws, stands
@@ -54,6 +55,7 @@ FEW_ROWS = 20_000  # below this, threads wait for each other longer than they wo
 _FORMAT = 2
 _BLOCKS = 4  # blocks of time from which on folds are blocks of time
 _TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
+MIRRORED = 0.5  # weight of rows of the past run backwards
 LEAST_TRUST = 0.85  # one model's unseen errors ask for too little: the average of all errs less than any of them
 FAMILIES = {"steady": ("regression_l1", 0.6, 1.0), "steady square": ("regression", 0.4, 0.6)}
 """Trees that are averaged into the middle of steady demand: objective, weight, share of the trees."""
@@ -117,8 +119,8 @@ class BoostedSettings:
 
 @dataclass
 class _Rows:
-    """Rows of one kind of demand, ready for learning: features, truth, base, error scale, size, naive error, fold, and whether
-    the same period of last year is known."""
+    """Rows of one kind of demand, ready for learning: features, truth, base, error scale, size, naive error, fold, whether the
+    same period of last year is known, and whether time runs forwards."""
 
     x: np.ndarray
     truth: np.ndarray
@@ -128,6 +130,7 @@ class _Rows:
     naive: np.ndarray
     fold: np.ndarray
     knows: np.ndarray
+    forward: np.ndarray
 
 
 class Boosted:
@@ -149,7 +152,7 @@ class Boosted:
         self.trees_: dict[str, list[lgb.Booster]] = {}
         self.trust_: dict[str, float] = {}
         self.names_: tuple[str, ...] = ()
-        rows = self._collect(sample, draws(sample, most_rows=s.rows, seed=s.seed))
+        rows = self._rows(sample)
         self.boosting_, self.reason_ = True, ""
         self.only_: str | None = None
         enough = [k for k in _KINDS if k in rows and len(rows[k].truth) >= FEWEST_ROWS]
@@ -161,7 +164,7 @@ class Boosted:
             return self
         if len(enough) < len(rows):  # too few rows of a kind learn with the other
             one = enough[0]
-            rows = {one: _Rows(*(np.concatenate([getattr(r, f) for r in rows.values()]) for f in _Rows.__dataclass_fields__))}
+            rows = {one: _join(list(rows.values()))}
         self.only_ = enough[0] if len(enough) == 1 else None
         if "steady" in rows:
             self._fit_steady(rows["steady"], settled=sample.settled)
@@ -171,54 +174,69 @@ class Boosted:
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
-    def _collect(self, sample: Sample, chosen: list[Draw]) -> dict[str, _Rows]:
-        """Features and targets of all draws, by kind of demand."""
+    def _rows(self, sample: Sample) -> dict[str, _Rows]:
+        """Rows to learn from, by kind of demand: of the past as it was, and, where it spans years, of the past run backwards.
+
+        A year of targets is one draw of all that happens to everybody at once, and trees learn it by heart. Run
+        backwards, the year before is foretold from the year after, and what was a surprise upwards is one downwards.
+        """
+        s = self.settings
+        chosen = draws(sample, most_rows=s.rows, seed=s.seed)
+        width, first = sample.block.sales.shape[1], min((d.origin for d in chosen), default=0)
+        length = max(sample.horizon // 2, sample.scheme.rhythm.year // 8, 1)
+        blocks = length if (width - first) // length >= _BLOCKS else None
+        found = self._collect(sample, chosen, blocks)
+        if sample.scheme.year:
+            turned = sample.mirror()
+            more = self._collect(turned, draws(turned, most_rows=s.rows, seed=s.seed), blocks)
+            found = {kind: _join([rows, more[kind]]) if kind in more else rows for kind, rows in found.items()}
+        return found
+
+    def _collect(self, sample: Sample, chosen: list[Draw], blocks: int | None) -> dict[str, _Rows]:
+        """Features and targets of all draws, by kind of demand; folds are blocks of so many periods, or sets of series."""
         found: dict[str, list[_Rows]] = {k: [] for k in _KINDS}
-        rhythm = sample.scheme.rhythm
-        block_of_time = max(sample.horizon // 2, rhythm.year // 8, 1)
-        width = sample.block.sales.shape[1]
-        first = min((d.origin for d in chosen), default=0)
-        by_time = (width - first) // block_of_time >= _BLOCKS
+        forward = not sample.block.mirrored
         for s in stands(sample, chosen):
+            use = s.usable if forward else s.usable & s.knows
+            if not use.any():
+                continue
             base = apply_coefficients(s.flat, s.terms, self.profile_.coefficients_)
             table = features_at(s.block, sample.pooled, sample.scheme, s.standing, s.draw.steps, flat=s.flat, terms=s.terms,
                                 base=base, horizon=sample.horizon)
             self.names_, self.categorical_ = table.names, table.categorical
-            use = s.usable
             slow = is_slow(s.standing.habits)
-            n, k = use.shape
             habit = s.standing.habits
             scale = error_scale(base, habit.naive_error[:, None])
-            if by_time:
-                fold = np.broadcast_to((s.draw.origin + s.draw.steps) // block_of_time % FOLDS, (n, k))
+            if blocks:
+                fold = np.broadcast_to(s.block.periods(s.draw.origin + s.draw.steps) // blocks % FOLDS, use.shape)
             else:
-                fold = np.broadcast_to((s.draw.series * 7919 // 3 % FOLDS)[:, None], (n, k))
+                fold = np.broadcast_to((s.draw.series * 7919 // 3 % FOLDS)[:, None], use.shape)
             for kind, member in (("steady", ~slow), ("slow", slow)):
                 pick = use & member[:, None]
                 row = np.nonzero(pick)[0]
                 if len(row):
                     found[kind].append(_Rows(table.values[pick.reshape(-1)], s.truth[pick], base[pick], scale[pick],
-                                             habit.size[row], habit.naive_error[row], fold[pick],
-                                             s.knows[pick]))
-        return {k: _Rows(*(np.concatenate([getattr(r, f) for r in v]) for f in _Rows.__dataclass_fields__))
-                for k, v in found.items() if v}
+                                             habit.size[row], habit.naive_error[row], fold[pick], s.knows[pick],
+                                             np.full(len(row), forward)))
+        return {k: _join(v) for k, v in found.items() if v}
 
     def _fit_steady(self, rows: _Rows, *, settled: bool) -> None:
         target = np.clip((rows.truth - rows.base) / rows.scale, -3, 5)
-        weight = _weights(rows.scale / rows.naive)
+        weight = _weights(rows.scale / rows.naive) * np.where(rows.forward, 1.0, MIRRORED)
         unseen = np.zeros(len(target))
         for seed, (kind, (objective, share, trees)) in enumerate(FAMILIES.items()):
             full = SIZES[self.settings.effort]
             size = _Size(0, round(trees * full.trees), full.leaves, full.rate)
             self.trees_[kind], said = self._train(rows.x, target, weight, rows.fold, objective=objective, size=size, seed=seed)
             unseen += share * said
-        losses = [float(np.average(np.abs(target - a * unseen), weights=weight)) for a in _TRUST]
+        real = rows.forward  # errors count where time ran as it does
+        losses = [float(np.average(np.abs(target - a * unseen)[real], weights=weight[real])) for a in _TRUST]
         self.trust_["steady"] = self._share(losses, least=LEAST_TRUST)
         left = target - self.trust_["steady"] * unseen
         size = np.log(np.abs(left) + 0.01)
         small = _Size(0, 80, 15, 0.1)
         self.trees_["spread"], unseen_size = self._train(rows.x, size, weight, rows.fold, objective="regression", size=small)
-        told = rows.knows if settled and rows.knows.sum() >= ENOUGH_ROWS else np.ones(len(left), dtype=bool)
+        told = real & rows.knows if settled and (real & rows.knows).sum() >= ENOUGH_ROWS else real
         left, unseen_size, weight = left[told], unseen_size[told], weight[told]
         self.usual_size_ = float(np.average(unseen_size, weights=weight))
         costs = [_laplace_loss(left, self._spread(unseen_size, share), weight) for share in _TRUST]
@@ -238,12 +256,13 @@ class Boosted:
 
     def _fit_slow(self, rows: _Rows) -> None:
         ratio = np.clip(np.maximum(rows.truth, 0) / rows.base, 0, 50)
-        weight = _weights(rows.base / rows.naive)
+        weight = _weights(rows.base / rows.naive) * np.where(rows.forward, 1.0, MIRRORED)
         self.trees_["slow"], unseen = self._train(rows.x, ratio, weight, rows.fold, objective="poisson")
-        losses = [_poisson_loss(ratio, 1 + a * (unseen - 1), weight) for a in _TRUST]
+        real = rows.forward
+        losses = [_poisson_loss(ratio[real], 1 + a * (unseen[real] - 1), weight[real]) for a in _TRUST]
         self.trust_["slow"] = self._share(losses, least=0.0)
-        expected = np.maximum((1 + self.trust_["slow"] * (unseen - 1)) * rows.base, TINY)
-        self.slow_ = SlowShape.learn(np.maximum(rows.truth, 0), expected, rows.size)
+        expected = np.maximum((1 + self.trust_["slow"] * (unseen[real] - 1)) * rows.base[real], TINY)
+        self.slow_ = SlowShape.learn(np.maximum(rows.truth[real], 0), expected, rows.size[real])
 
     def _train(self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, fold: np.ndarray, *, objective: str,
                size: _Size | None = None, seed: int = 0) -> tuple[list[lgb.Booster], np.ndarray]:
@@ -368,6 +387,10 @@ class Boosted:
         except (OSError, ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
             raise WeightsError(f"{str(folder)!r} holds no boosted model that can be read; fit it and save it again.") from error
         return model
+
+
+def _join(parts: list[_Rows]) -> _Rows:
+    return _Rows(*(np.concatenate([getattr(r, f) for r in parts]) for f in _Rows.__dataclass_fields__))
 
 
 def _weights(value: np.ndarray) -> np.ndarray:

@@ -10,30 +10,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from shelfcast.features.block import Block, make_block
 from shelfcast.features.history import TINY, Rhythm
 from shelfcast.features.places import Piece, Pooled, group_codes, group_keys, pool
-from shelfcast.features.table import (
-    BASE_TERMS,
-    Block,
-    Scheme,
-    Standing,
-    base_terms,
-    choose_crossed,
-    choose_drivers,
-    learn_scheme,
-    make_block,
-    stand,
-)
-from shelfcast.names import ITEM, LOCATION, SALES
+from shelfcast.features.scheme import Scheme, learn_scheme
+from shelfcast.features.table import BASE_TERMS, Standing, base_terms, choose_crossed, choose_drivers, stand
+from shelfcast.names import SALES
 from shelfcast.panel import PERIOD, SERIES, SalesPanel
 
 DEFAULT_HORIZON = {"h": 48, "D": 28, "W": 13, "M": 6, "Q": 4, "Y": 2}  # where no known covariate reaches past the cutoff
 POOLED_CELLS = 4_000_000  # series x periods held at once while pooling
+SCHEME_CELLS = 1_000_000  # series x periods that effects of covariates are learned from
 SAMPLE_CELLS = 10_000_000  # series x periods learned from at most: bounds memory on long daily panels
 MOST_POOLED = 300_000  # series; of more than these only the active ones are pooled
 YEARS_OF_ORIGINS = 2.0
 YEARS_FOR_SEASON = 1.0  # of history, for the position in the year to be a feature
 MOST_OF_A_YEAR = 0.8
+FEWEST_SERIES = 25  # of an origin's series that look at the same steps ahead
+MOST_PARTS = 8  # of an origin's series, each with steps of its own: what all series meet in a period is one event, not many
 BLIND = 0.15  # weight of origins that do not know last year, where the forecast does: what is learned there is another task
 
 
@@ -57,6 +51,13 @@ class Sample:
     def settled(self) -> bool:
         """Most of a year of past forecasts knew the year before: errors of the others need not speak for the next ones."""
         return self.block.sales.shape[1] >= (1 + MOST_OF_A_YEAR) * self.scheme.rhythm.year
+
+    def mirror(self) -> "Sample":
+        """What is pooled of the history, and its sample, with time running backwards."""
+        block = self.block.mirror(min(len(self.pooled.index), self.block.sales.shape[1]))
+        pooled = replace(self.pooled, first=block.first, index=self.pooled.index[::-1].copy(),
+                         group_index={k: np.ascontiguousarray(v[:, ::-1]) for k, v in self.pooled.group_index.items()})
+        return replace(self, block=block, pooled=pooled)
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,10 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
     reach = min(span, rhythm.context + int(YEARS_OF_ORIGINS * panel.frequency.per_year) + steps)
     chosen = _choose(active, min(most_series, max(300, SAMPLE_CELLS // reach)), generator)
     part = panel.select(chosen)
-    few = part.select(np.sort(generator.choice(len(part), min(len(part), 300), replace=False)))
-    scheme = learn_scheme(panel, few, horizon=steps, country=country)
     width = min(span, rhythm.context)
+    several = max(300, SCHEME_CELLS // width)
+    few = part.select(np.sort(generator.choice(len(part), min(len(part), several), replace=False)))
+    scheme = learn_scheme(panel, few, horizon=steps, country=country)
     crossed = choose_crossed(make_block(few, scheme, context=width, horizon=0), scheme)
     scheme = replace(scheme, crossed=crossed)
     drivers = choose_drivers(make_block(few, scheme, context=width, horizon=0), scheme)
@@ -149,10 +151,13 @@ def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
         if not len(candidates):
             continue
         count = int(np.clip(np.ceil(rows / len(candidates)), min(4, len(steps)), len(steps)))
-        picked = np.sort(generator.choice(steps, count, replace=False))
         most = max(1, int(rows / count))
-        series = np.sort(generator.choice(candidates, most, replace=False)) if most < len(candidates) else candidates
-        out.append(Draw(origin, series, picked))
+        series = generator.permutation(candidates)[:most]
+        parts = int(np.clip(min(-(-len(steps) // count), len(series) // FEWEST_SERIES), 1, MOST_PARTS))
+        order = generator.permutation(steps)
+        for part in range(parts):
+            picked = np.sort(np.take(order, part * count + np.arange(count), mode="wrap"))
+            out.append(Draw(origin, np.sort(series[part::parts]), picked))
     return out
 
 
@@ -191,18 +196,7 @@ class Stand:
 def stands(sample: Sample, chosen: list[Draw]) -> Iterator[Stand]:
     """Take each draw's series out of the sample and stand at its origin."""
     for draw in chosen:
-        block = take(sample.block, draw.series)
+        block = sample.block.take(draw.series)
         standing = stand(block, sample.pooled, sample.scheme.rhythm, draw.origin)
         flat, terms = base_terms(block, sample.pooled, sample.scheme, standing, draw.steps)
         yield Stand(draw, block, standing, flat, terms, block.sales[:, draw.origin + draw.steps])
-
-
-def take(block: Block, series: np.ndarray) -> Block:
-    """Some series of a block."""
-    if len(series) == len(block.sales):
-        return block
-    return Block(block.first, block.sales[series], block.closed[series], block.cells[series],
-                 {k: v[series] for k, v in block.known.items()}, {k: v[series] for k, v in block.past.items()},
-                 {k: v[series] for k, v in block.static.items()}, {k: v[series] for k, v in block.last_on.items()},
-                 {k: v[series] for k, v in block.next_on.items()}, {k: block.groups[k][series] for k in (ITEM, LOCATION)},
-                 block.drive[series])

@@ -20,9 +20,11 @@ from typing import Self
 import numpy as np
 
 from shelfcast.errors import SettingsError, WeightsError
+from shelfcast.features.block import Block, make_block
 from shelfcast.features.history import TINY, Habits
 from shelfcast.features.places import Pooled
-from shelfcast.features.table import BASE_TERMS, Block, Scheme, base_terms, make_block, stand
+from shelfcast.features.scheme import Scheme
+from shelfcast.features.table import BASE_TERMS, base_terms, stand
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import Sample, draw_sample, draws, stands
