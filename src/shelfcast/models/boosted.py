@@ -42,6 +42,8 @@ from shelfcast.models.profile import (
     error_scale,
     finish,
     is_slow,
+    last_years_value,
+    repeats,
     require_fitted,
 )
 from shelfcast.models.quantiles import SlowShape, SteadyShape
@@ -55,6 +57,7 @@ FEW_ROWS = 20_000  # below this, threads wait for each other longer than they wo
 _FORMAT = 2
 _BLOCKS = 4  # blocks of time from which on folds are blocks of time
 _TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
+_BOUNDS = (-3.0, 5.0)  # of a correction, in scales of errors
 MIRRORED = 0.5  # weight of rows of the past run backwards
 LEAST_TRUST = 0.85  # one model's unseen errors ask for too little: the average of all errs less than any of them
 FAMILIES = {"steady": ("regression_l1", 0.6, 1.0), "steady square": ("regression", 0.4, 0.6)}
@@ -119,17 +122,17 @@ class BoostedSettings:
 
 @dataclass
 class _Rows:
-    """Rows of one kind of demand, ready for learning: features, truth, base, error scale, size, naive error, fold, whether the
-    same period of last year is known, and whether time runs forwards."""
+    """Rows of one kind of demand, ready for learning: features, truth, base, last year's value (nan where not known), error scale,
+    size, naive error, fold, and whether time runs forwards."""
 
     x: np.ndarray
     truth: np.ndarray
     base: np.ndarray
+    last_year: np.ndarray
     scale: np.ndarray
     size: np.ndarray
     naive: np.ndarray
     fold: np.ndarray
-    knows: np.ndarray
     forward: np.ndarray
 
 
@@ -204,6 +207,7 @@ class Boosted:
             table = features_at(s.block, sample.pooled, sample.scheme, s.standing, s.draw.steps, flat=s.flat, terms=s.terms,
                                 base=base, horizon=sample.horizon)
             self.names_, self.categorical_ = table.names, table.categorical
+            last = last_years_value(s.flat, s.terms)
             slow = is_slow(s.standing.habits)
             habit = s.standing.habits
             scale = error_scale(base, habit.naive_error[:, None])
@@ -215,13 +219,12 @@ class Boosted:
                 pick = use & member[:, None]
                 row = np.nonzero(pick)[0]
                 if len(row):
-                    found[kind].append(_Rows(table.values[pick.reshape(-1)], s.truth[pick], base[pick], scale[pick],
-                                             habit.size[row], habit.naive_error[row], fold[pick], s.knows[pick],
-                                             np.full(len(row), forward)))
+                    found[kind].append(_Rows(table.values[pick.reshape(-1)], s.truth[pick], base[pick], last[pick], scale[pick],
+                                             habit.size[row], habit.naive_error[row], fold[pick], np.full(len(row), forward)))
         return {k: _join(v) for k, v in found.items() if v}
 
     def _fit_steady(self, rows: _Rows, *, settled: bool) -> None:
-        target = np.clip((rows.truth - rows.base) / rows.scale, -3, 5)
+        target = np.clip((rows.truth - rows.base) / rows.scale, *_BOUNDS)
         weight = _weights(rows.scale / rows.naive) * np.where(rows.forward, 1.0, MIRRORED)
         unseen = np.zeros(len(target))
         for seed, (kind, (objective, share, trees)) in enumerate(FAMILIES.items()):
@@ -232,17 +235,28 @@ class Boosted:
         real = rows.forward  # errors count where time ran as it does
         losses = [float(np.average(np.abs(target - a * unseen)[real], weights=weight[real])) for a in _TRUST]
         self.trust_["steady"] = self._share(losses, least=LEAST_TRUST)
-        left = target - self.trust_["steady"] * unseen
+        left = target - self._with_last_year(self.trust_["steady"] * unseen, rows.base, rows.last_year, rows.scale)
         size = np.log(np.abs(left) + 0.01)
         small = _Size(0, 80, 15, 0.1)
         self.trees_["spread"], unseen_size = self._train(rows.x, size, weight, rows.fold, objective="regression", size=small)
-        told = real & rows.knows if settled and (real & rows.knows).sum() >= ENOUGH_ROWS else real
+        knows = real & np.isfinite(rows.last_year)
+        told = knows if settled and knows.sum() >= ENOUGH_ROWS else real
         left, unseen_size, weight = left[told], unseen_size[told], weight[told]
         self.usual_size_ = float(np.average(unseen_size, weights=weight))
         costs = [_laplace_loss(left, self._spread(unseen_size, share), weight) for share in _TRUST]
         self.trust_["spread"] = float(_TRUST[int(np.argmin(costs))])
         spread = self._spread(unseen_size, self.trust_["spread"])
         self.steady_ = SteadyShape.learn(left / spread, spread, weight)
+
+    def _with_last_year(self, correction: np.ndarray, base: np.ndarray, last_year: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The trees' correction drawn towards what the series itself sold a year ago, where series do again what they did.
+
+        Trees and profile both shrink what one series did; where that repeats, they shrink it too much. The share is the square of
+        `repeats`: a quarter where half repeats, nothing where nothing does.
+        """
+        share = repeats(self.profile_.coefficients_) ** 2
+        own = np.clip((last_year - base) / scale, *_BOUNDS)
+        return np.where(np.isfinite(own), (1 - share) * correction + share * own, correction)
 
     def _spread(self, size: np.ndarray, share: float) -> np.ndarray:
         """Size of errors: what the trees say, drawn towards the usual size by as much as they go too far."""
@@ -323,8 +337,9 @@ class Boosted:
         flat_base, calm = base.reshape(-1), ~slow
         if calm.any():
             scale = error_scale(base, standing.habits.naive_error[:, None]).reshape(-1)[calm]
-            said = sum(share * self._average(kind, x[calm]) for kind, (_, share, _) in FAMILIES.items())
-            middle = flat_base[calm] + scale * self.trust_["steady"] * said
+            said = np.sum([share * self._average(kind, x[calm]) for kind, (_, share, _) in FAMILIES.items()], axis=0)
+            last = last_years_value(flat, terms).reshape(-1)[calm]
+            middle = flat_base[calm] + scale * self._with_last_year(self.trust_["steady"] * said, flat_base[calm], last, scale)
             spread = self._spread(self._average("spread", x[calm]), self.trust_["spread"])
             shape, centre = self.steady_.at(spread, levels)
             quantiles[calm] = middle[:, None] + (scale * spread)[:, None] * shape

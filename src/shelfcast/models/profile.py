@@ -198,9 +198,19 @@ def apply_coefficients(flat: np.ndarray, terms: np.ndarray, coefficients: np.nda
     product = flat * np.exp(np.clip(push, -3.0, 3.0))
     share = coefficients[-1]
     if share > 0:
-        last_year = flat * np.exp(np.clip(terms[..., _OWN] + terms[..., _MIDDLE] - 0.5 * terms[..., _GROWTH], -3.0, 3.0))
+        last_year = last_years_value(flat, terms)
         product = np.where(np.isfinite(last_year), (1 - share) * product + share * np.nan_to_num(last_year), product)
     return np.maximum(product, TINY)
+
+
+def last_years_value(flat: np.ndarray, terms: np.ndarray) -> np.ndarray:
+    """What the series itself sold a year ago, with half of its growth since; nan where not known."""
+    return flat * np.exp(np.clip(terms[..., _OWN] + terms[..., _MIDDLE] - 0.5 * terms[..., _GROWTH], -3.0, 3.0))
+
+
+def repeats(coefficients: np.ndarray) -> float:
+    """How much of what a series alone did a year ago it does again, 0 to 1: the coefficient of its own last year."""
+    return float(np.clip(coefficients[1 + _OWN], 0.0, 1.0))
 
 
 def base_spread(noise: np.ndarray) -> np.ndarray:
