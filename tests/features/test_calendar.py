@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from shelfcast.errors import SettingsError
-from shelfcast.features.calendar import calendar_features, easter, start_days, year_ago
+from shelfcast.features.calendar import calendar_features, easter, start_days, year_after, year_ago
 from shelfcast.periods import Frequency
 
 DAY, WEEK, MONTH = Frequency.parse("D"), Frequency.parse("W-FRI"), Frequency.parse("M")
@@ -48,6 +48,20 @@ def test_a_day_is_like_its_feast_or_weekday_of_last_year(now, then):
 def test_weeks_around_easter_look_back_to_weeks_around_easter():
     easter_week = np.array([WEEK.number("2011-04-22")])
     assert WEEK.date(int(year_ago(WEEK, easter_week)[0])).isoformat() == "2010-04-02"
+
+
+@pytest.mark.parametrize("text", ["2014-07-16", "2014-04-20", "2014-05-11", "2014-11-28", "2015-12-24", "2016-01-01", "2016-12-31"])
+def test_the_year_after_leads_back_to_where_it_started(text):
+    assert as_text(year_ago(DAY, year_after(DAY, day(text)))) == text
+
+
+def test_weeks_around_easter_look_ahead_to_weeks_around_easter():
+    easter_week = np.array([WEEK.number("2010-04-02")])
+    assert WEEK.date(int(year_after(WEEK, easter_week)[0])).isoformat() == "2011-04-22"
+
+
+def test_months_look_ahead_twelve():
+    assert (year_after(MONTH, np.array([24278])) == 24290).all()
 
 
 def test_months_look_back_twelve():

@@ -1,5 +1,6 @@
 """The booster: better than its base where there is something to learn, the profile where there is not."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from shelfcast.data.split import cut, windows
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
+from shelfcast.models import boosted
 from shelfcast.models.boosted import Boosted, BoostedSettings
 from shelfcast.models.profile import Profile
 from shelfcast.panel import SalesPanel
@@ -54,6 +56,27 @@ def test_slow_series_keep_their_zeros(learned):
     forecast = model.predict(past, horizon=28)
     slow = np.array([int(i[1:]) % 4 == 0 for i in past.series["item"]])
     assert (forecast.at(0.3)[slow] == 0).all() and (forecast.at(0.3)[~slow] > 0).all()
+
+
+def test_a_surprise_of_one_year_is_not_taken_for_a_season(monkeypatch):
+    """Everything sold two fifths more in the second spring, for once; with time run backwards, too, trees expect less of that."""
+    rng = np.random.default_rng(3)
+    weeks, ahead = np.arange(104), np.arange(104, 130)
+    usual = 1 + 0.3 * np.sin(2 * np.pi * np.concatenate([weeks, ahead]) / 52)
+    level = 200.0 * (1 + np.arange(15) % 3)
+    surprise = np.where((weeks >= 64) & (weeks < 77), 1.4, 1.0)
+    when = [date(2020, 1, 6) + timedelta(weeks=int(t)) for t in weeks]
+    past = SalesPanel.from_frame(pl.concat([
+        pl.DataFrame({"item": f"i{i:02d}", "location": "x", "date": when, "sales": rng.poisson(level[i] * surprise * usual[:104])})
+        for i in range(15)]), freq="W")
+
+    def error() -> float:
+        found = Boosted(replace(QUICK, horizon=26)).fit(past).predict(past, horizon=26).at(0.5)
+        return float(np.abs(np.log(found / (level[:, None] * usual[104:])))[:, 12:25].mean())
+
+    both = error()
+    monkeypatch.setattr(boosted, "MIRRORED", 0.0)
+    assert both < 0.6 * error()
 
 
 def test_a_slice_is_forecast_as_in_the_whole(learned):

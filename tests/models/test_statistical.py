@@ -103,6 +103,24 @@ def test_too_short_a_series_gets_the_seasonal_naive_forecast():
     assert not np.array_equal(found.quantiles[1], naive.quantiles[1])
 
 
+def test_a_fit_gone_astray_leaves_its_series_to_the_naive_forecast(monkeypatch):
+    run = statistical._run
+
+    def astray(model, values, horizon, jobs, *, fitted):
+        points, past = run(model, values, horizon, jobs, fitted=fitted)
+        points[0] *= 1e6
+        return points, past
+
+    rng = np.random.default_rng(8)
+    panel = panel_of(week(98, rng), week(98, rng))
+    calm = forecast(panel, method="theta")
+    monkeypatch.setattr(statistical, "_run", astray)
+    found = forecast(panel, method="theta")
+    naive = Statistical().fit(panel).naive_.predict(panel, horizon=14)
+    np.testing.assert_array_equal(found.quantiles[0], naive.quantiles[0])
+    np.testing.assert_array_equal(found.quantiles[1], calm.quantiles[1])
+
+
 def test_more_processes_change_no_number():
     rng = np.random.default_rng(7)
     panel = panel_of(*(week(70, rng) for _ in range(4)))

@@ -44,6 +44,7 @@ Sparse = Literal["croston", "tsb", "adida"]
 _SMOOTH: Final = get_args(Smooth)
 _SPARSE: Final = get_args(Sparse)
 _CHUNK: Final = 1024  # series handled at once: bounds memory, changes no number
+_WILD: Final = 20.0  # times the most ever sold: beyond it a fit has gone astray
 _FEWEST: Final = 8  # observations below which the seasonal naive forecast is taken
 _LONGEST_ETS_SEASON: Final = 24  # beyond it statsforecast's ETS leaves the season out
 _CONTEXT: Final = {"h": 24 * 7 * 8, "D": 7 * 104, "W": 52 * 4, "M": 12 * 10, "Q": 4 * 15, "Y": 60}
@@ -132,6 +133,8 @@ class Statistical:
             if method in _SMOOTH:
                 point, errors, growth = _smooth((shorter if method == "auto_ets" else demand)[here], method,
                                                 panel.frequency.season, horizon=horizon, jobs=self.settings.jobs)
+                sound = ~_wild(demand[here], point, errors, growth)  # the others keep the stand-in
+                here, point, errors, growth = here[sound], point[sound], errors[sound], growth[sound]
                 spread = row_quantiles(errors, np.concatenate([levels, _MEAN_LEVELS]))
                 spread = np.nan_to_num(spread)[:, None, :] * growth[:, :, None]  # (n, H, Q + K)
                 quantiles[here] = np.maximum(point[:, :, None] + spread[:, :, : len(levels)], floor)
@@ -262,6 +265,13 @@ def fill_between(values: np.ndarray) -> np.ndarray:
     right = np.where(after < width, values[row, np.minimum(after, width - 1)], left)
     share = np.where((after < width) & (after > before), (at - before) / np.maximum(after - before, 1), 0.0)
     return left + (right - left) * share
+
+
+def _wild(demand: np.ndarray, point: np.ndarray, errors: np.ndarray, growth: np.ndarray) -> np.ndarray:
+    """bool (N,): a fit that went astray: it forecasts, or missed the past by, many times the most that was ever sold."""
+    most = np.nanmax(np.abs(demand), axis=1, initial=0.0)
+    missed = np.nanmax(np.abs(errors), axis=1, initial=0.0) * growth.max(axis=1)
+    return ~(np.maximum(np.abs(point).max(axis=1), missed) <= _WILD * most)
 
 
 def _growth(usual: np.ndarray, errors: np.ndarray, horizon: int) -> np.ndarray:
