@@ -127,9 +127,10 @@ def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: 
     classical = series * min(length, 730) / _CLASSICAL * 8.0 if "statistical" in models else 0.0
     quick = full = 1.0 + classical
     if base == BASE:
-        rows = _learned(series * length, horizon, {**(options or {}), "effort": "fast"})
+        ways = 2 if length >= panel.frequency.per_year else 1  # from a year on, the past is learned from backwards, too
+        rows = ways * _learned(series * length, horizon, {**(options or {}), "effort": "fast"})
         quick += _SECONDS_PER_ROW["fast"] * rows
-        full += _SECONDS_PER_ROW[_effort(options)] * _learned(series * length, horizon, options)
+        full += _SECONDS_PER_ROW[_effort(options)] * ways * _learned(series * length, horizon, options)
     tried = trial_horizon(panel, horizon)
     cells = min(series, SAMPLE) * tried
     plan = Plan(models=models, windows=window_count(panel, tried), horizon=tried, base=base, trial_s=1.0 + quick + cells * 5e-5,
