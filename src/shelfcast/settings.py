@@ -84,7 +84,7 @@ class ForecastSettings(SalesSettings):
     options : settings of the model, by name
     levels : quantile levels of the output; a run folder's forecast also holds the default ones
     seed : of everything random
-    backtest : score the model on the last window first
+    backtest : score the model on a window of the past
     out : file to write the forecast to, .parquet or .csv
     run : folder that keeps everything about this run
     report : HTML file to write

@@ -204,7 +204,7 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     _model(group)  # type: ignore[arg-type]
     group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
                        help=f"quantile levels of the output ({', '.join(f'{q:g}' for q in LEVELS)})")
-    group.add_argument("--no-backtest", action="store_true", help="do not score the model on the last window first")
+    group.add_argument("--no-backtest", action="store_true", help="do not score the model on a window of the past")
     _hierarchy(group)  # type: ignore[arg-type]
     group.add_argument("--overrides", metavar="FILE",
                        help="planners' adjustments: item, location, first, last, kind (value, factor, add, lock), amount, who, "
