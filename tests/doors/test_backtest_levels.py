@@ -39,6 +39,12 @@ def ask(files, folder, **changes):
                                "run": folder / "run", **changes})
 
 
+def written_on(path, *, first, last):
+    """A file with one override: ten units more of jam in A in each period, written a month before."""
+    pl.DataFrame({"item": ["jam"], "location": ["A"], "first": [first], "last": [last], "kind": ["add"], "amount": [10.0],
+                  "who": ["kim"], "when": ["2024-03-01"], "why": ["fair"]}).write_csv(path)
+
+
 @pytest.mark.parametrize("how", ["mint", "bottom_up", "auto"])
 def test_in_every_window_series_and_sums_agree_and_sums_are_scored_by_quantiles(files, tmp_path, how):
     said = []
@@ -84,8 +90,7 @@ def test_what_comes_after_a_window_changes_nothing_of_its_sums(files, tmp_path):
 
 
 def test_two_processes_and_one_find_the_same_and_overridden_sums_go_along(files, tmp_path):
-    pl.DataFrame({"item": ["jam"], "location": ["A"], "first": ["2024-04-01"], "last": ["2024-04-07"], "kind": ["add"],
-                  "amount": [10.0], "who": ["kim"], "when": ["2024-03-01"], "why": ["fair"]}).write_csv(tmp_path / "o.csv")
+    written_on(tmp_path / "o.csv", first="2024-04-01", last="2024-04-07")
     one, two = (workflow.backtest(ask(files, tmp_path / str(jobs), reconcile="bottom_up", jobs=jobs, overrides=tmp_path / "o.csv"))
                 for jobs in (1, 2))
     assert one.scores.sort(pl.all()).equals(two.scores.sort(pl.all()))
@@ -93,6 +98,18 @@ def test_two_processes_and_one_find_the_same_and_overridden_sums_go_along(files,
     last = one.summary["cutoffs"][-1]
     plain, moved = (Forecast.load(run / name / last / "total.parquet").mean for name in ("naive", "naive + overrides"))
     assert (moved - plain).sum() == pytest.approx(70)
+
+
+def test_sums_left_apart_do_not_move_where_no_override_stands(files, tmp_path):
+    written_on(tmp_path / "o.csv", first="2024-04-01", last="2024-04-07")  # stands in the second window alone
+    result = workflow.backtest(ask(files, tmp_path, reconcile="none", overrides=tmp_path / "o.csv"))
+    run = tmp_path / "run" / "levels"
+    for cutoff in result.summary["cutoffs"]:
+        for plain in (run / "naive" / cutoff).iterdir():
+            assert pl.read_parquet(run / "naive + overrides" / cutoff / plain.name).equals(pl.read_parquet(plain))
+    sums = result.scores.filter((pl.col("kind") == "level") & (pl.col("metric") == "WQL"))
+    values = dict(sums.filter(pl.col("window") == 0).group_by("model").agg(pl.col("value").sort_by("group")).iter_rows())
+    assert set(values) == {"naive", "naive + overrides"} and values["naive"] == values["naive + overrides"]
 
 
 def test_a_sample_of_series_is_summed_as_it_is_scored(files, tmp_path):

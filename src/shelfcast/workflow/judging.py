@@ -130,9 +130,11 @@ def _write_piece(plan: Plan, model: str, cutoff: str, window: Window, panel: Sal
     scored = scored_part(window, max_series=plan.max_series, seed=plan.seed)
     hierarchy = hierarchy_by(plan.hierarchy, scored.past) if plan.hierarchy else None
     upper = {}
-    if hierarchy is not None:  # sums go along with the overridden series, their quantiles along with their means
-        (moved,) = (one.forecast for one in made.values())
-        upper = {name: moved_to(one, hierarchy[name].sums(moved.mean)) for name, one in read_levels(source).items()}
+    if hierarchy is not None:
+        upper = read_levels(source)
+        if plan.reconcile != "none":  # sums go along with the overridden series, their quantiles along with their means
+            (moved,) = (one.forecast for one in made.values())
+            upper = {name: moved_to(one, hierarchy[name].sums(moved.mean)) for name, one in upper.items()}
     found = measure(scored, Recorded({at: one.forecast for at, one in made.items()}), levels=plan.levels, hierarchy=hierarchy,
                     upper=upper)
     told = json.loads((source / PIECE).read_text(encoding="utf-8"))
