@@ -55,6 +55,22 @@ def test_run_backwards_the_last_promotion_is_the_one_that_comes_next():
     assert there.known["promo"][0, 799 - back.last_on["promo"][0, column]] == 1
 
 
+def test_run_backwards_what_follows_a_promotion_still_follows_it():
+    there, back = block(), block().mirror(800)
+    forwards, backwards = np.arange(300, 320), 799 - np.arange(300, 320)
+    for both in ([one.distances("promo", at, limit=800, most=60) for one, at in ((there, forwards), (back, backwards))],
+                 [one.beside(one.known["promo"], at, limit=800) for one, at in ((there, forwards), (back, backwards))]):
+        assert np.array_equal(both[0], both[1])
+
+
+def test_what_comes_later_than_the_horizon_is_not_known():
+    there = block()
+    before, after = there.beside(there.known["price"], np.array([401, 405]), limit=405)
+    assert np.isfinite(before).all() and np.isfinite(after[:, 0]).all() and np.isnan(after[:, 1]).all()
+    _, until = there.distances("promo", np.array([402, 403]), limit=409, most=60)
+    assert until.tolist() == [[60, 60], [60, 60]]  # the next one is on day 410
+
+
 def test_some_series_keep_which_way_time_runs():
     back = block().mirror(300).take(np.array([1]))
     assert back.mirrored and back.sales.shape == (1, 300)

@@ -40,6 +40,8 @@ def test_period_dates_agree_with_the_panels_own(text):
     ("2015-11-27", "2014-11-28"),  # Black Friday
     ("2016-12-24", "2015-12-24"),  # Christmas Eve keeps its date, leap year or not
     ("2017-01-01", "2016-01-01"),
+    ("2018-01-02", "2017-01-02"),
+    ("2018-01-03", "2017-01-04"),  # from here on the weekday counts again
 ])
 def test_a_day_is_like_its_feast_or_weekday_of_last_year(now, then):
     assert as_text(year_ago(DAY, day(now))) == then

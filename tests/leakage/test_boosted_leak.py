@@ -12,7 +12,7 @@ from shelfcast.models.boosted import Boosted, BoostedSettings
 from shelfcast.models.profile import Profile
 from shelfcast.panel import PERIOD, SalesPanel
 
-HORIZON, DAYS = 10, 300
+HORIZON, DAYS = 10, 800
 CUTOFF = date(2023, 1, 2) + timedelta(days=DAYS - 1)
 MAKE = {"boosted": lambda: Boosted(BoostedSettings(effort="fast", max_rows=5_000, threads=1, horizon=HORIZON)),
         "profile": lambda: Profile()}

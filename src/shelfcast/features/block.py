@@ -53,8 +53,31 @@ class Block:
         periods = self.periods(columns)
         return self.first - year_after(frequency, periods) if self.mirrored else year_ago(frequency, periods) - self.first
 
+    def beside(self, values: np.ndarray, targets: np.ndarray, *, limit: int) -> tuple[np.ndarray, np.ndarray]:
+        """(N, H) twice: values (N, T + H) one period earlier and one later, in time; the later ones nan past column `limit`.
+
+        A promotion is followed by a dip, whichever way the columns run.
+        """
+        end = values.shape[1] - 1
+        back, ahead = values[:, np.maximum(targets - 1, 0)], values[:, np.minimum(targets + 1, end)]
+        if self.mirrored:
+            return ahead, back
+        return back, np.where(targets + 1 <= limit, ahead, np.nan)
+
+    def distances(self, flag: str, targets: np.ndarray, *, limit: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """(N, H) twice: periods since the flag was last set before each target, and until it is next; `most` where further.
+
+        One that comes later than `limit - targets` periods ahead is not known yet, whichever way the columns run.
+        """
+        end = self.closed.shape[1] - 1
+        back = targets - self.last_on[flag][:, np.maximum(targets - 1, 0)]
+        ahead = self.next_on[flag][:, np.minimum(targets + 1, end)] - targets
+        ahead = np.where(targets + 1 <= end, ahead, most)
+        since, until = (ahead, back) if self.mirrored else (back, ahead)
+        return np.minimum(since, most), np.minimum(np.where(until <= limit - targets, until, most), most)
+
     def take(self, series: np.ndarray) -> "Block":
-        """Some of the series."""
+        """Some of the series, by rising position."""
         if len(series) == len(self.sales):
             return self
 

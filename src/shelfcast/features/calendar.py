@@ -91,7 +91,7 @@ def _year_away(frequency: Frequency, periods: np.ndarray, way: int) -> np.ndarra
         near = (away >= -before) & (away <= after)
         move = np.where(near, feast(other) - feast(year), move)
     if frequency.unit == "D":
-        turn = (days - _day(year, 12, 20)) % 366 <= 13  # 20 December to 2 January: the date rules, not the weekday
+        turn = (days >= _day(year, 12, 20)) | (days <= _day(year, 1, 2))  # 20 December to 2 January: the date rules
         of_year = days - _day(year, 1, 1)  # from March on one more in a leap year: counted from the year's end instead
         same_date = np.where(of_year < 59, of_year + _day(other, 1, 1), _day(other, 12, 31) - (_day(year, 12, 31) - days))
         move = np.where(turn, same_date - days, move)

@@ -9,7 +9,7 @@ import numpy as np
 from shelfcast.features.history import TINY, Sums
 
 
-def against_own_past(values: np.ndarray, origin: int, targets: np.ndarray, *, limit: int, recent: int,
+def against_own_past(values: np.ndarray, origin: int, targets: np.ndarray, *, beside: tuple[np.ndarray, np.ndarray], recent: int,
                      long: int) -> dict[str, np.ndarray]:
     """{feature: (N, H)} of a known covariate at the target periods.
 
@@ -18,7 +18,7 @@ def against_own_past(values: np.ndarray, origin: int, targets: np.ndarray, *, li
     values : float (N, T + H), nan where not given
     origin : column of the last period of history
     targets : int (H,), columns
-    limit : last column that may be looked at
+    beside : (N, H) twice, the values one period before and after the targets, nan where not known
     recent, long : lengths of the two windows, in periods, up to the origin
 
     Returns
@@ -32,9 +32,8 @@ def against_own_past(values: np.ndarray, origin: int, targets: np.ndarray, *, li
         seen = count.window(origin - width + 1, origin)
         mean = np.where(seen > 0, total.window(origin - width + 1, origin) / np.maximum(seen, 1), np.nan)
         out[f"/{name}"] = ratio(at, mean)
-    out["/before"] = ratio(at, values[:, np.maximum(targets - 1, 0)])
-    after = values[:, np.minimum(targets + 1, values.shape[1] - 1)]
-    out["/after"] = ratio(np.where(targets + 1 <= limit, after, np.nan), at)
+    before, after = beside
+    out["/before"], out["/after"] = ratio(at, before), ratio(after, at)
     return out
 
 

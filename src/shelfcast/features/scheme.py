@@ -32,7 +32,8 @@ class Scheme:
     crossed : flags that make cells with the weekday
     drivers : log-linear effects of the other known covariates
     country : for public holidays, or None
-    year : the position in the year is told to some of the trees; only where history has seen each season
+    year : history has seen each season: the position in the year is told to some of the trees, and they learn from the past run
+        backwards, too
     """
 
     frequency: str

@@ -185,9 +185,12 @@ def group_shapes(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int, ago:
 
 
 def _indexes(block: Block, pooled: Pooled) -> list[tuple[np.ndarray, np.ndarray]]:
-    everyone = np.zeros(len(block.sales), dtype=np.int64)
-    return [(block.groups[ITEM], pooled.group_index[ITEM]), (block.groups[LOCATION], pooled.group_index[LOCATION]),
-            (everyone, pooled.index[None, :])]
+    """[(int (N,), float (G, T))] of item, place and all: which of the groups that occur each series is in, and their indexes."""
+    out = []
+    for kind in (ITEM, LOCATION):
+        there, codes = np.unique(block.groups[kind], return_inverse=True)
+        out.append((codes, pooled.group_index[kind][there]))
+    return [*out, (np.zeros(len(block.sales), dtype=np.int64), pooled.index[None, :])]
 
 
 def _index_level(index: np.ndarray, end: int, half: float) -> np.ndarray:
@@ -197,9 +200,9 @@ def _index_level(index: np.ndarray, end: int, half: float) -> np.ndarray:
     part = index[:, : end + 1]
     weight = 0.5 ** ((end - np.arange(part.shape[1])) / half)
     known = np.isfinite(part)
-    mass = known @ weight
+    mass = (known * weight).sum(axis=1)  # no matrix product: its last bits depend on how many groups there are
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(mass > 1.0, np.where(known, part, 0) @ weight / mass, np.nan)
+        return np.where(mass > 1.0, (np.where(known, part, 0) * weight).sum(axis=1) / mass, np.nan)
 
 
 @dataclass(frozen=True)
@@ -263,26 +266,19 @@ def _covariate_features(block: Block, scheme: Scheme, origin: int, targets: np.n
         found[name] = block.known[name][:, targets]
     if scheme.slots == 1:  # in weeks and months the neighbour's flag itself is what matters
         for name in scheme.flags:
-            found[f"{name} before"] = block.known[name][:, np.maximum(targets - 1, 0)]
-            after = block.known[name][:, np.minimum(targets + 1, block.closed.shape[1] - 1)]
-            found[f"{name} after"] = np.where(targets + 1 <= limit, after, np.nan)
-    for name, last in block.last_on.items():
-        since = targets - last[:, np.maximum(targets - 1, 0)]
-        following = block.next_on[name][:, np.minimum(targets + 1, block.closed.shape[1] - 1)]
-        until = np.where((following <= limit) & (targets + 1 < block.closed.shape[1]), following - targets, FAR)
-        found[f"{name} since"], found[f"{name} until"] = np.minimum(since, FAR), np.minimum(until, FAR)
+            found[f"{name} before"], found[f"{name} after"] = block.beside(block.known[name], targets, limit=limit)
+    for name in block.last_on:
+        found[f"{name} since"], found[f"{name} until"] = block.distances(name, targets, limit=limit, most=FAR)
     for name in scheme.numbers:
-        for part, values in against_own_past(block.known[name], origin, targets, limit=limit, recent=rhythm.recent,
-                                             long=rhythm.year).items():
+        for part, values in against_own_past(block.known[name], origin, targets, recent=rhythm.recent, long=rhythm.year,
+                                             beside=block.beside(block.known[name], targets, limit=limit)).items():
             found[name + part] = values
     if scheme.closed_when:
         shut = Sums(block.closed.astype(float))
-        found["closed days before"] = shut.window(targets - 7, targets - 1)
-        ahead = shut.window(targets + 1, np.minimum(targets + 7, limit))
-        found["closed days after"] = np.where(targets + 7 <= limit, ahead, np.nan)
-        found["closed before"] = block.closed[:, np.maximum(targets - 1, 0)]
-        after = block.closed[:, np.minimum(targets + 1, block.closed.shape[1] - 1)]
-        found["closed after"] = np.where(targets + 1 <= limit, after, np.nan)
+        back, ahead = shut.window(targets - 7, targets - 1), shut.window(targets + 1, targets + 7)
+        before, after = (ahead, back) if block.mirrored else (back, ahead)
+        found["closed days before"], found["closed days after"] = before, np.where(targets + 7 <= limit, after, np.nan)
+        found["closed before"], found["closed after"] = block.beside(block.closed, targets, limit=limit)
     for name, values in block.past.items():
         for part, value in as_of_origin(values, origin, recent=max(4, rhythm.recent // 4), long=rhythm.year).items():
             found[name + part] = value

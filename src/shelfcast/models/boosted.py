@@ -9,8 +9,10 @@ slow    (many periods without a sale) LightGBM with Poisson loss on sales / prof
         sold, in units of a usual sale, where as much was expected.
 
 Each learns four models that leave out a quarter of the time (or of the series, where history is short) and averages them; every
-other one is not told the position in the year, for trees learn a single year by heart. How they do in the time they have not
-seen says which share of their correction is taken, at least `LEAST_TRUST` of it.
+other one is not told the position in the year, for trees learn a single year by heart. For the same reason they learn from the
+past run backwards, too, from a year of it on. How they do in the time they have not seen says which share of their correction
+is taken, at least `LEAST_TRUST` of it for steady demand; that is drawn towards what the series itself sold a year ago by as
+much as series repeat themselves.
 Rows weigh by one over the naive error, so that the loss is the scaled one that forecasts are judged by.
 
 Where there is too little history for trees, `boosting_` is False, `reason_` says why, and the profile answers.
@@ -54,7 +56,7 @@ Effort = Literal["fast", "full"]
 FOLDS = 4
 FEWEST_ROWS = 1_000  # below this, of either kind of demand, trees find nothing that holds
 FEW_ROWS = 20_000  # below this, threads wait for each other longer than they work
-_FORMAT = 2
+_FORMAT = 3
 _BLOCKS = 4  # blocks of time from which on folds are blocks of time
 _TRUST = np.linspace(0, 1, 11)  # shares of the trees' correction that are tried
 _BOUNDS = (-3.0, 5.0)  # of a correction, in scales of errors
@@ -87,12 +89,12 @@ class BoostedSettings:
     ----------
     seed : of every draw
     effort : `fast` (some seconds) or `full` (a minute or so, usually a few percent better)
-    max_rows : rows learned from; what `effort` says when None
+    max_rows : rows learned from, and as many of the past run backwards; what `effort` says when None
     max_series : series that rows are drawn from
     horizon : periods ahead; as far as known covariates reach, or by frequency, when None
     country : two letters, for public holidays; none when None
     threads : of LightGBM; a fixed number, since results are the same only for the same number
-    trust : share of the trees' correction that is taken, 0 to 1; found in the past when None
+    trust : share of the trees' correction that is taken, 0 to 1; found in the past when None; the pull to last year stays
     """
 
     seed: int = 0
@@ -158,9 +160,9 @@ class Boosted:
         rows = self._rows(sample)
         self.boosting_, self.reason_ = True, ""
         self.only_: str | None = None
-        enough = [k for k in _KINDS if k in rows and len(rows[k].truth) >= FEWEST_ROWS]
+        enough = [k for k in _KINDS if k in rows and rows[k].forward.sum() >= FEWEST_ROWS]
         if not enough:
-            have = sum(len(r.truth) for r in rows.values())
+            have = sum(int(r.forward.sum()) for r in rows.values())
             self.boosting_ = False
             self.reason_ = (f"history gives {have:,} past forecasts to learn from and trees need {FEWEST_ROWS:,}; "
                             f"the profile forecasts instead")

@@ -136,11 +136,15 @@ def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
     furthest = int(YEARS_OF_ORIGINS * rhythm.year) + horizon
     back += list(range(horizon, furthest + 1, stride))
     origins = [o for o in (width - 1 - b for b in sorted(set(back))) if early - 1 <= o < width - 1]
-    if not origins:
+    if block.mirrored:  # these are for what last year says of this one
+        origins = [o for o in origins if min(o + horizon, width - 1) >= rhythm.year]
+    elif not origins:
         origins = [o for o in range(width - 2, max(0, width - 2 - 4), -1) if o >= 0]
     share = np.array([0.5 ** ((width - 1 - o) / (2 * rhythm.year)) for o in origins])
     full_year = width - 1 >= rhythm.year + rhythm.halves[1]
     share *= np.where(np.array(origins) >= rhythm.year + rhythm.halves[1] if full_year else True, 1.0, BLIND)
+    if block.mirrored:
+        share = np.ones(len(origins))
     quota = most_rows * share / share.sum()
     out = []
     known = np.isfinite(block.sales)

@@ -140,7 +140,7 @@ class Profile:
         wide = (error_scale(base, standing.habits.naive_error[:, None]).reshape(-1) * spread)
         quantiles = base.reshape(-1)[:, None] + wide[:, None] * shape
         mean = base.reshape(-1) + wide * middle
-        slow = np.repeat(standing.habits.zeros_recent > SLOW, h)
+        slow = np.repeat(is_slow(standing.habits), h)
         if slow.any():
             size = np.repeat(standing.habits.size, h)[slow]
             quantiles[slow] = self.slow_.at(base.reshape(-1)[slow], size, levels)
