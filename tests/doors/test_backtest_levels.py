@@ -39,10 +39,10 @@ def ask(files, folder, **changes):
                                "run": folder / "run", **changes})
 
 
-def written_on(path, *, first, last):
-    """A file with one override: ten units more of jam in A in each period, written a month before."""
+def written_on(path, *, first, last, when="2024-03-01"):
+    """A file with one override: ten units more of jam in A in each period."""
     pl.DataFrame({"item": ["jam"], "location": ["A"], "first": [first], "last": [last], "kind": ["add"], "amount": [10.0],
-                  "who": ["kim"], "when": ["2024-03-01"], "why": ["fair"]}).write_csv(path)
+                  "who": ["kim"], "when": [when], "why": ["fair"]}).write_csv(path)
 
 
 @pytest.mark.parametrize("how", ["mint", "bottom_up", "auto"])
@@ -110,6 +110,19 @@ def test_sums_left_apart_do_not_move_where_no_override_stands(files, tmp_path):
     sums = result.scores.filter((pl.col("kind") == "level") & (pl.col("metric") == "WQL"))
     values = dict(sums.filter(pl.col("window") == 0).group_by("model").agg(pl.col("value").sort_by("group")).iter_rows())
     assert set(values) == {"naive", "naive + overrides"} and values["naive"] == values["naive + overrides"]
+
+
+def test_sums_of_two_quarters_go_along_with_overrides(tmp_path):
+    rng = np.random.default_rng(1)
+    firsts = [date(2014 + k // 4, 3 * (k % 4) + 1, 1) for k in range(40)]
+    sales = pl.DataFrame([{"item": item, "location": place, "date": day, "sales": int(rng.poisson(50))}
+                          for item in ("jam", "tea") for place in ("A", "B") for day in firsts])
+    written_on(tmp_path / "o.csv", first="2023-07-01", last="2023-12-31", when="2023-06-01")
+    result = workflow.backtest(BacktestSettings(sales=sales, models=("naive",), horizon=2, windows=1, hierarchy=("item",), freq="Q",
+                                                reconcile="bottom_up", run=tmp_path / "run", overrides=tmp_path / "o.csv"))
+    plain, moved = (pl.read_parquet(tmp_path / "run" / "levels" / name / result.summary["cutoffs"][0] / "item.parquet")
+                    for name in ("naive", "naive + overrides"))
+    assert (moved["mean"] - plain["mean"]).to_list() == pytest.approx([10, 10, 0, 0])  # jam, tea
 
 
 def test_a_sample_of_series_is_summed_as_it_is_scored(files, tmp_path):

@@ -131,7 +131,7 @@ def _write_piece(plan: Plan, model: str, cutoff: str, window: Window, panel: Sal
     hierarchy = hierarchy_by(plan.hierarchy, scored.past) if plan.hierarchy else None
     upper = {}
     if hierarchy is not None:
-        upper = read_levels(source)
+        upper = read_levels(source, frequency)
         if plan.reconcile != "none":  # sums go along with the overridden series, their quantiles along with their means
             (moved,) = (one.forecast for one in made.values())
             upper = {name: moved_to(one, hierarchy[name].sums(moved.mean)) for name, one in upper.items()}

@@ -226,10 +226,13 @@ def _agreed(plan: Plan, name: str, scored: Window, model: Forecaster, hierarchy:
     return agree(bottom, hierarchy, plan.summing(name), panel=past, clock=Clock(), progress=Silent())
 
 
-def read_levels(piece: Path) -> dict[str, Forecast]:
-    """{level: its forecast} of a piece; nothing where no sums were forecast."""
+def read_levels(piece: Path, frequency: Frequency) -> dict[str, Forecast]:
+    """{level: its forecast} of a piece; nothing where no sums were forecast.
+
+    The frequency is given, for the dates of a short horizon do not tell it.
+    """
     files = json.loads((piece / PIECE).read_text(encoding="utf-8"))["levels"]
-    return {name: Forecast.load(piece / LEVELS_FOLDER / file) for name, file in files.items()}
+    return {name: Forecast.from_frame(pl.read_parquet(piece / LEVELS_FOLDER / file), freq=frequency) for name, file in files.items()}
 
 
 class Recorded:
