@@ -9,6 +9,7 @@ import pytest
 
 from shelfcast.data.split import cut, windows
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
+from shelfcast.features.table import BASE_TERMS
 from shelfcast.models import boosted
 from shelfcast.models.boosted import Boosted, BoostedSettings
 from shelfcast.models.profile import Profile
@@ -77,6 +78,17 @@ def test_a_surprise_of_one_year_is_not_taken_for_a_season(monkeypatch):
     both = error()
     monkeypatch.setattr(boosted, "MIRRORED", 0.0)
     assert both < 0.6 * error()
+
+
+@pytest.mark.parametrize(("coefficient", "share"), [(0.5, 0.25), (0.0, 0.0), (-0.3, 0.0), (1.4, 1.0)])
+def test_what_a_series_alone_did_a_year_ago_counts_by_as_much_as_that_repeats(coefficient, share):
+    model = Boosted(QUICK)
+    model.profile_ = Profile()
+    model.profile_.coefficients_ = np.zeros(len(BASE_TERMS) + 2)
+    model.profile_.coefficients_[1 + BASE_TERMS.index("own year ago")] = coefficient
+    correction, base, last_year, scale = (np.array(v) for v in ([0.1, 0.1], [10.0, 10.0], [14.0, np.nan], [10.0, 10.0]))
+    found = model._with_last_year(correction, base, last_year, scale)
+    np.testing.assert_allclose(found, [(1 - share) * 0.1 + share * 0.4, 0.1])  # where last year is not known the trees speak alone
 
 
 def test_a_slice_is_forecast_as_in_the_whole(learned):
