@@ -232,7 +232,8 @@ def read_levels(piece: Path, frequency: Frequency) -> dict[str, Forecast]:
     The frequency is given, for the dates of a short horizon do not tell it.
     """
     files = json.loads((piece / PIECE).read_text(encoding="utf-8"))["levels"]
-    return {name: Forecast.from_frame(pl.read_parquet(piece / LEVELS_FOLDER / file), freq=frequency) for name, file in files.items()}
+    tables = {name: pl.read_parquet(piece / LEVELS_FOLDER / file) for name, file in files.items()}
+    return {name: Forecast.from_frame(table, freq=frequency) for name, table in tables.items()}
 
 
 class Recorded:
