@@ -57,6 +57,19 @@ def test_a_total_lies_inside_its_interval_as_often_as_it_should_however_series_m
     assert found == pytest.approx([0.8, 0.98], abs=0.07)
 
 
+def test_scores_of_sums_do_not_depend_on_how_series_are_sliced(monkeypatch):
+    table = chain(0.3).to_frame()
+    late = (pl.col("location") >= "place 08") & (pl.col("date") < date(2023, 9, 1))
+    items = pl.when(pl.col("location") < "place 08").then(pl.lit("old")).otherwise(pl.lit("young"))
+    panel = SalesPanel.from_frame(table.filter(~late).with_columns(item=items), freq="D")  # eight old ones, then eight young ones
+    whole = level_scores(panel)
+    monkeypatch.setattr("shelfcast.evaluate.backtest.CHUNK", 8)
+    sliced = level_scores(panel)
+    assert set(whole) == {"total", "item", "bottom"}
+    for level, found in whole.items():
+        assert sliced[level] == pytest.approx(found)
+
+
 def test_sums_have_the_measures_that_series_have():
     panel = chain(0.3)
     (window,) = windows(panel, horizon=HORIZON)

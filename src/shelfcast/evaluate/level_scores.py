@@ -93,7 +93,7 @@ class LevelTally:
             return
         seen = np.isfinite(part.actual)
         sold = np.where(np.isfinite(part.past), part.past, 0.0)
-        change = changes(part.past[:, -self._shown:], self._lag)
+        change = self._changes(part.past)
         deviation = change.std(axis=1) if change.size else np.zeros(len(change))
         spread = np.where(seen, spreads(part.mean, part.quantiles, self._quantiles), 0.0)
         money = self._money(part)
@@ -113,13 +113,18 @@ class LevelTally:
             level.quantiles[nodes] += (adding @ quantiles).reshape(len(nodes), *part.quantiles.shape[1:])
             level.spread[nodes] += adding @ spread
             level.squares[nodes] += adding @ spread**2
-            level.change[nodes, level.change.shape[1] - change.shape[1]:] += adding @ change
+            level.change[nodes] += adding @ change
             level.moved[nodes] += adding @ deviation
             level.moved_squares += float((deviation**2).sum())
         error = np.where(seen, part.actual - part.mean, np.nan)
         with np.errstate(invalid="ignore"):
             self._bottom.append((np.nanmean(np.where(seen.any(axis=1)[:, None], error**2, 0.0), axis=1),
                                  first_sale_square(sold), np.where(seen.any(axis=1), money, 0.0)))
+
+    def _changes(self, past: np.ndarray) -> np.ndarray:
+        """(N, C) over the same periods in every slice, also where all its series began later: before that nothing changed."""
+        found = changes(past[:, -self._shown:], self._lag)
+        return np.pad(found, ((0, 0), (max(0, self._shown - self._lag) - found.shape[1], 0)))
 
     def _money(self, part: Slice) -> np.ndarray:
         """(N,) what each series earned lately; units where no prices are recorded."""
