@@ -70,6 +70,22 @@ def test_scores_of_sums_do_not_depend_on_how_series_are_sliced(monkeypatch):
         assert sliced[level] == pytest.approx(found)
 
 
+def test_days_when_all_are_closed_do_not_shrink_the_scale_of_a_sum():
+    rng = np.random.default_rng(3)
+    days = [date(2023, 1, 1) + timedelta(days=d) for d in range(DAYS)]
+    table = pl.concat([pl.DataFrame({"item": item, "location": "x", "date": days, "sales": rng.poisson(100, DAYS).astype(float)})
+                       for item in ("jam", "tea")])
+    opened = (pl.col("date").dt.weekday() != 7).cast(pl.Int64)
+    table = table.with_columns(open=opened, sales=pl.col("sales") * opened)
+    found = level_scores(SalesPanel.from_frame(table, freq="D", known=["open"], closed_when="open"))["total"]
+    sums = table.group_by("date", maintain_order=True).agg(pl.col("sales").sum(), pl.col("open").max())
+    sums = sums.select(pl.when(pl.col("open") == 1).then("sales"))["sales"].cast(pl.Float64).fill_null(np.nan).to_numpy()[None]
+    past, actual = sums[:, :-HORIZON], sums[:, -HORIZON:]
+    point = np.full((1, HORIZON), 200.0)
+    assert found["MASE"] == pytest.approx(metrics.mase(actual, point, metrics.seasonal_error(past, 7)))
+    assert found["RMSSE"] == pytest.approx(metrics.rmsse(actual, point, metrics.seasonal_square(past, 1)))
+
+
 def test_sums_have_the_measures_that_series_have():
     panel = chain(0.3)
     (window,) = windows(panel, horizon=HORIZON)

@@ -39,7 +39,7 @@ class _Sums:
     spread: np.ndarray  # (K, H), units, sum of the deviations
     squares: np.ndarray  # (K, H), sum of the variances
     known: np.ndarray  # (K, H), series
-    past: np.ndarray  # (K, T), units
+    past: np.ndarray  # (K, T), units; nan where it is known of no series
     change: np.ndarray  # (K, C) float32, units
     moved: np.ndarray  # (K,) units, sum of the deviations of changes
     money: np.ndarray  # (K,)
@@ -84,7 +84,7 @@ class LevelTally:
     def _empty(self, level: Level, span: int, given: Forecast | None) -> _Sums:
         k, h = len(level), self._window.horizon
         actual, mean, spread, squares, known = (np.zeros((k, h)) for _ in range(5))
-        return _Sums(level, actual, mean, np.zeros((k, h, len(self._quantiles))), spread, squares, known, np.zeros((k, span)),
+        return _Sums(level, actual, mean, np.zeros((k, h, len(self._quantiles))), spread, squares, known, np.full((k, span), np.nan),
                      np.zeros((k, max(0, self._shown - self._lag)), dtype=np.float32), np.zeros(k), np.zeros(k), given=given)
 
     def add(self, part: Slice) -> None:
@@ -92,7 +92,7 @@ class LevelTally:
         if not self._levels:
             return
         seen = np.isfinite(part.actual)
-        sold = np.where(np.isfinite(part.past), part.past, 0.0)
+        sold, recorded = np.nan_to_num(part.past), np.isfinite(part.past).astype(float)
         change = self._changes(part.past)
         deviation = change.std(axis=1) if change.size else np.zeros(len(change))
         spread = np.where(seen, spreads(part.mean, part.quantiles, self._quantiles), 0.0)
@@ -102,7 +102,10 @@ class LevelTally:
             nodes, at = np.unique(codes, return_inverse=True)
             adding = sparse.csr_array((np.ones(len(at)), (at, np.arange(len(at)))), shape=(len(nodes), len(at)))
             level.known[nodes] += adding @ seen.astype(float)
-            level.past[nodes, level.past.shape[1] - sold.shape[1]:] += adding @ sold
+            # Where all of a node were closed, or none had begun, its sum is not known: nought would shrink or swell the scale.
+            past = level.past[nodes, level.past.shape[1] - sold.shape[1]:]
+            level.past[nodes, level.past.shape[1] - sold.shape[1]:] = np.where(
+                adding @ recorded > 0, np.nan_to_num(past) + adding @ sold, past)
             level.money[nodes] += adding @ money
             if level.given is not None:  # what is not known of a series counts as it was forecast, for it is in the sum's forecast
                 level.actual[nodes] += adding @ np.where(seen, part.actual, part.mean)
@@ -148,7 +151,7 @@ class LevelTally:
             tally = Tally([group], horizon=self._window.horizon, levels=self._quantiles, season=self._season)
             tally.add(part)
             tables.append(tally.table().filter(pl.col("kind") == "level"))
-            weighted.append(weighted_rmsse(actual - part.mean, first_sale_square(level.past), level.money))
+            weighted.append(weighted_rmsse(actual - part.mean, first_sale_square(np.nan_to_num(level.past)), level.money))
             rows.append(("level", name, len(actual), "WRMSSE", weighted[-1]))
         if self._bottom:
             square, scale, money = (np.concatenate(one) for one in zip(*self._bottom, strict=True))
