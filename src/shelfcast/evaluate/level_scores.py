@@ -30,7 +30,10 @@ _ATTRIBUTES: Final = 3  # of items, and of places: with crosses, sixteen levels 
 
 @dataclass(eq=False)
 class _Sums:
-    """What one level adds up. K nodes, C periods of changes; of the periods of which the actual is known."""
+    """What one level adds up. K nodes, C periods of changes; of the periods of which the actual is known.
+
+    Where the level has a forecast of its own, `mean`, `quantiles`, `spread`, `squares` and `change` have no columns.
+    """
 
     level: Level
     actual: np.ndarray  # (K, H), units
@@ -83,9 +86,11 @@ class LevelTally:
 
     def _empty(self, level: Level, span: int, given: Forecast | None) -> _Sums:
         k, h = len(level), self._window.horizon
-        actual, mean, spread, squares, known = (np.zeros((k, h)) for _ in range(5))
-        return _Sums(level, actual, mean, np.zeros((k, h, len(self._quantiles))), spread, squares, known, np.full((k, span), np.nan),
-                     np.zeros((k, max(0, self._shown - self._lag)), dtype=np.float32), np.zeros(k), np.zeros(k), given=given)
+        summed, width = (h, max(0, self._shown - self._lag)) if given is None else (0, 0)  # else nothing of the parts is added up
+        actual, known = (np.zeros((k, h)) for _ in range(2))
+        mean, spread, squares = (np.zeros((k, summed)) for _ in range(3))
+        return _Sums(level, actual, mean, np.zeros((k, summed, len(self._quantiles))), spread, squares, known,
+                     np.full((k, span), np.nan), np.zeros((k, width), dtype=np.float32), np.zeros(k), np.zeros(k), given=given)
 
     def add(self, part: Slice) -> None:
         """Count a slice in."""
