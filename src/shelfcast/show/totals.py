@@ -1,6 +1,7 @@
 """Bands for the total of a report: over series in each period, and over the periods of the horizon.
 
-Both by the rule of `evaluate.sum_bands`. The two correlations are measured, not guessed, and the page states them.
+Over series by the rule of `evaluate.sum_bands`; over periods by its shrinkage alone, without the bell: these miss together by at
+least `LEAST_OVER_TIME`, so most of their shape is kept. The two correlations are measured, not guessed, and the page states them.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.errors import SettingsError
-from shelfcast.evaluate.sum_bands import LEAST_PERIODS, level_shares, shrinkage, total_quantiles
+from shelfcast.evaluate.sum_bands import LEAST_PERIODS, correlation, level_shares, shrinkage, total_quantiles
 from shelfcast.names import quantile_column
 from shelfcast.show.content import Dependence
 
@@ -77,8 +78,7 @@ def measure_dependence(sales: np.ndarray, *, season: int, horizon: int) -> Depen
     change = change - change.mean(axis=1, keepdims=True)
     deviations = change.std(axis=1)
     total = change.sum(axis=0)
-    squares, pairs = float((deviations**2).sum()), float(deviations.sum() ** 2 - (deviations**2).sum())
-    between = float(np.clip((total.var() - squares) / pairs, 0.0, 1.0)) if pairs > 1e-9 * max(squares, 1e-300) else 1.0
+    between = correlation(float(total.var()), float((deviations**2).sum()), float(deviations.sum() ** 2))
     return Dependence(series=between, time=_over_time(total, horizon),
                       how=f"Measured on the changes from one {'season' if lag > 1 else 'period'} to the next of {len(sales):,} "
                           f"series over {change.shape[1]:,} periods; over time at least {LEAST_OVER_TIME:g}, "
