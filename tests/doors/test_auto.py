@@ -14,6 +14,7 @@ from shelfcast.errors import SettingsError, WeightsError
 from shelfcast.models.registry import make_model, missing_package, save_model
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings, parse_budget
+from shelfcast.workflow import forecasting
 from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
 from shelfcast.workflow.planning import Plan, make_plan, trial_horizon, window_count
 from shelfcast.workflow.proving import score_of_proof
@@ -264,4 +265,16 @@ def test_a_budget_without_room_for_a_score_says_so(tmp_path, capsys):
     frame().write_parquet(tmp_path / "sales.parquet")
     assert main(["forecast", str(tmp_path / "sales.parquet"), "--horizon", str(H), "--json", "--budget", "0.001s"]) == 0
     told = capsys.readouterr()
-    assert json.loads(told.out)["backtest"] is None and "No score: nothing of the past was tried" in told.err
+    assert json.loads(told.out)["backtest"] is None and "No score: no window of this horizon was tried" in told.err
+    assert "give a larger --budget, or --no-backtest" in told.err
+
+
+def test_a_shorter_window_that_was_tried_is_not_denied_where_no_time_is_left_for_a_score(tmp_path, capsys, monkeypatch):
+    frame(days=26).write_parquet(tmp_path / "sales.parquet")
+    ticks = iter(range(0, 10**9, 100))  # each look at the clock finds 100 seconds gone
+    monkeypatch.setattr(forecasting.time, "perf_counter", lambda: float(next(ticks)))
+    assert main(["forecast", str(tmp_path / "sales.parquet"), "--horizon", str(H), "--json", "--budget", "3000s"]) == 0
+    told = capsys.readouterr()
+    summary = json.loads(told.out)
+    assert summary["auto"]["trials"] and summary["backtest"] is None
+    assert "the last window of 6 days" in told.err and "No score: no window of this horizon was tried" in told.err

@@ -209,8 +209,8 @@ def _scored(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, sa
         return scores
     left = None if settings.budget is None else settings.budget - spent
     if left is not None and left < spent:
-        say(f"No score: nothing of the past was tried, and a second fit of {spent:.0f} seconds does not fit into what the time "
-            f"budget leaves.")
+        say(f"No score: no window of this horizon was tried, and a second fit of {spent:.0f} seconds does not fit into what the "
+            f"time budget leaves; give a larger --budget, or --no-backtest.")
         return None
     return _backtest(settings, AutoForecaster(replace(model.settings, budget_s=left)), panel, say, progress)
 
