@@ -49,7 +49,9 @@ def written_on(path, *, first, last, when="2024-03-01"):
 def test_in_every_window_series_and_sums_agree_and_sums_are_scored_by_quantiles(files, tmp_path, how):
     said = []
     result = workflow.backtest(ask(files, tmp_path, reconcile=how), say=said.append)
-    assert any("every model is fitted up to" in s and "replayed 4 times" in s for s in said)
+    (cost,) = (s for s in said if "every model is fitted up to" in s)
+    assert "replayed 4 times" in cost and "budget" not in cost
+    assert ("the levels are forecast, too" in cost) == (how != "bottom_up") == ("added up, not forecast" not in cost)
     for cutoff in result.summary["cutoffs"]:
         bottom = Forecast.load(tmp_path / "run" / "forecasts" / "naive" / f"{cutoff}.parquet")
         folder = tmp_path / "run" / "levels" / "naive" / cutoff
@@ -68,6 +70,20 @@ def test_in_every_window_series_and_sums_agree_and_sums_are_scored_by_quantiles(
     assert set(result.scores.filter((pl.col("kind") == "level") & (pl.col("metric") == "WQL"))["group"]) == LEVELS
     told = json.loads((tmp_path / "run" / "manifest.json").read_text())["models"][0]["reconciled"]
     assert told["method"] == how or (how == "auto" and told["replayed"]["method"] == told["method"])
+
+
+def test_sums_that_are_only_added_up_are_not_said_to_be_forecast_and_a_budget_not_to_bound_them(files, tmp_path):
+    table = pl.read_csv(files / "sales.csv", try_parse_dates=True)
+    short = table.filter(pl.col("date") < date(2024, 1, 1) + timedelta(days=14))
+    told = {}
+    for name, changes in (("short", {"sales": short, "reconcile": "bottom_up", "horizon": 8}),
+                          ("budget", {"reconcile": "wls", "budget": "1h"})):
+        said = []
+        settings = ask(files, tmp_path / name, windows=1, **changes)
+        workflow.backtest(settings, say=said.append)
+        (told[name],) = (s for s in said if s.startswith("Sums by"))
+    assert "fitted no more often" in told["short"] and "forecast, too" not in told["short"]
+    assert "for the levels are forecast, too. The time budget does not bound these fits." in told["budget"]
 
 
 def test_without_a_hierarchy_levels_of_the_attributes_have_quantiles_too(files, tmp_path):

@@ -141,9 +141,16 @@ def _told_cost(plan: Plan, panel: SalesPanel, hierarchy: Hierarchy) -> str:
     """How much more work it is to forecast sums and make all agree, before it begins."""
     fits = max(plan.summing(model).fits(panel, hierarchy) for model in plan.models)
     replays = max(plan.summing(model).replays(panel) for model in plan.models)
-    again = f" and replayed {replays} times inside its past" if replays else ""
-    return (f"Sums by {len(hierarchy.levels)} levels, reconciled by {plan.reconcile}: in each window every model is fitted up to "
-            f"{fits} more times, for the levels are forecast, too{again}.")
+    head = f"Sums by {len(hierarchy.levels)} levels, reconciled by {plan.reconcile}: in each window every model"
+    if not fits:
+        return f"{head} is fitted no more often, for the levels are added up and the past is too short to be replayed."
+    again = f"replayed {replays} times inside its past"
+    if plan.reconcile == "bottom_up":
+        why = f"for the past is {again}; the levels are added up, not forecast"
+    else:
+        why = f"for the levels are forecast, too{f' and {again}' if replays else ''}"
+    unbound = "" if plan.budget_s is None else " The time budget does not bound these fits."
+    return f"{head} is fitted up to {fits} more times, {why}.{unbound}"
 
 
 def _refuse_early(settings: BacktestSettings) -> dict[str, dict[str, Any]]:
