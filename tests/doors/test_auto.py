@@ -16,7 +16,7 @@ from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings, parse_budget
 from shelfcast.workflow import forecasting
 from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
-from shelfcast.workflow.planning import Plan, make_plan, trial_horizon, window_count
+from shelfcast.workflow.planning import TrialPlan, make_plan, trial_horizon, window_count
 from shelfcast.workflow.proving import score_of_proof
 
 H = 7
@@ -165,10 +165,10 @@ def test_the_score_shown_is_that_of_the_trials_and_says_what_it_is(panel, auto):
     assert {"all", "class", "location", "step"} <= set(scores.scores["kind"])
 
 
-def plan(**more: object) -> Plan:
+def plan(**more: object) -> TrialPlan:
     usual = {"models": ("naive", "boosted"), "windows": 3, "horizon": 7, "base": "boosted", "trial_s": 10.0, "full_s": 40.0,
              "quick_s": 10.0}
-    return Plan(**{**usual, **more})
+    return TrialPlan(**{**usual, **more})
 
 
 @pytest.mark.parametrize(("budget", "count", "quick", "base"), [

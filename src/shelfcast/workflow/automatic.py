@@ -33,7 +33,7 @@ from shelfcast.models.base import Forecaster, Traits
 from shelfcast.models.registry import make_model, setting_names
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
-from shelfcast.workflow.planning import BASE, RIVAL, SAMPLE, Plan, candidates, make_plan, too_short
+from shelfcast.workflow.planning import BASE, RIVAL, SAMPLE, TrialPlan, candidates, make_plan, too_short
 
 UNTRIED: Final = {"boosted": 0.7, "profile": 0.3}
 """Weights where nothing can be tried: there trees err more than where they can be tested."""
@@ -139,7 +139,8 @@ class AutoForecaster:
                         "of the former, and what that does to coverage is not measured here.")
         return self._settle(panel, weights, calibration, [*told, *plan.told], options)
 
-    def _try(self, panel: SalesPanel, plan: Plan, began: float) -> tuple[list[tuple[Window, Trial]], list[tuple[Any, ...]], Plan]:
+    def _try(self, panel: SalesPanel, plan: TrialPlan,
+             began: float) -> tuple[list[tuple[Window, Trial]], list[tuple[Any, ...]], TrialPlan]:
         """Forecast windows of the past, the newest first, and what each model did there; in order of time."""
         s = self.settings
         trials: list[tuple[Window, Trial]] = []

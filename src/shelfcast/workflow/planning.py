@@ -45,7 +45,7 @@ def candidates(series: int, length: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TrialPlan:
     """What is to be tried.
 
     Attributes
@@ -83,7 +83,7 @@ class Plan:
                         "work, and the scores then are of different plans.")
         return tuple(told)
 
-    def within(self, budget_s: float) -> "Plan":
+    def within(self, budget_s: float) -> "TrialPlan":
         """The plan with as many trials as the budget allows, then with less effort, then with the profile alone."""
         for quick, last in ((False, self.full_s), (True, self.quick_s)):
             fewest = 0 if quick else min(self.windows, 1)  # weights and calibration are worth more than effort
@@ -92,7 +92,7 @@ class Plan:
                     return self._cut(windows=count, quick=quick or self.quick, base=self.base)
         return self._cut(windows=0, quick=True, base=self.base if self.quick_s <= budget_s else "profile")
 
-    def corrected(self, spent: float, left_s: float) -> "Plan":
+    def corrected(self, spent: float, left_s: float) -> "TrialPlan":
         """The rest of the plan once the first trial has shown how quick this machine is.
 
         The ratio to what was expected is rounded up to a power of two, so that its noise seldom decides.
@@ -104,16 +104,16 @@ class Plan:
         rest = slow.within(max(left_s, 0.0))
         return replace(rest, windows=rest.windows + 1, base=self.base)
 
-    def ended(self, left_s: float) -> "Plan":
+    def ended(self, left_s: float) -> "TrialPlan":
         """The plan after the trials: less effort in the last fit where full effort would not end within what is left."""
         return self if self.quick or self.full_s <= left_s else replace(self, quick=True)
 
-    def _cut(self, *, windows: int, quick: bool, base: str) -> "Plan":
+    def _cut(self, *, windows: int, quick: bool, base: str) -> "TrialPlan":
         wanted = self.windows if self.wanted is None else self.wanted
         return replace(self, windows=windows, quick=quick, base=base, wanted=wanted)
 
 
-def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: Mapping[str, Any] | None = None) -> Plan:
+def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: Mapping[str, Any] | None = None) -> TrialPlan:
     """What the data ask for, and what of it the budget allows.
 
     Parameters
@@ -133,8 +133,8 @@ def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: 
         full += _SECONDS_PER_ROW[_effort(options)] * ways * _learned(series * length, horizon, options)
     tried = trial_horizon(panel, horizon)
     cells = min(series, SAMPLE) * tried
-    plan = Plan(models=models, windows=window_count(panel, tried), horizon=tried, base=base, trial_s=1.0 + quick + cells * 5e-5,
-                full_s=full, quick_s=quick)
+    plan = TrialPlan(models=models, windows=window_count(panel, tried), horizon=tried, base=base,
+                     trial_s=1.0 + quick + cells * 5e-5, full_s=full, quick_s=quick)
     return plan if budget_s is None else plan.within(budget_s)
 
 
