@@ -266,10 +266,5 @@ class Recorded:
         return cls({int(path.stem): Forecast.load(path) for path in folder.glob("*.parquet")})
 
 
-def read_forecasts(folder: Path) -> list[Forecast]:
-    """The forecasts of one piece, or of one model and window of a run: one for each cutoff."""
-    return [Forecast.load(path) for path in sorted(folder.glob("*.parquet"))]
-
-
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:12]
