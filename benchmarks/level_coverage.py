@@ -20,9 +20,8 @@ from provenance import append_row
 from shelfcast.data.split import windows
 from shelfcast.evaluate.backtest import measure
 from shelfcast.evaluate.replay import scored_part, still_sold
-from shelfcast.forecast import Forecast
 from shelfcast.models.registry import setting_names
-from shelfcast.names import KEYS, LEVELS
+from shelfcast.names import LEVELS
 from shelfcast.progress import Silent
 from shelfcast.workflow.choosing import make_forecaster
 from shelfcast.workflow.pieces import Recorded
@@ -54,8 +53,7 @@ def coverage(task: str, *, count: int, model: str, how: str, series: int, skip: 
         if how == "apart":
             found.append(measure(scored, fitted, levels=LEVELS, hierarchy=hierarchy).scores)
             continue
-        made = fitted.predict(past, horizon=horizon, levels=LEVELS)
-        bottom = Forecast(past.series.select(KEYS), past.frequency, past.cutoff, LEVELS, made.quantiles, made.mean)
+        bottom = fitted.predict(past, horizon=horizon, levels=LEVELS)
         summing = Summing(how=how, model=model, horizon=horizon, levels=LEVELS, options=options)  # type: ignore[arg-type]
         agreed = agree(bottom, hierarchy, summing, panel=past, clock=Clock(), progress=Silent())
         kept = Recorded({past.cutoff: agreed.bottom or bottom})

@@ -1,6 +1,6 @@
 """A slice of a panel as arrays, in the form that features are computed from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,18 +124,29 @@ def make_block(panel: SalesPanel, scheme: Scheme, *, context: int, horizon: int,
     shut = dense.known.get(scheme.closed_when) if scheme.closed_when else None
     closed = shut == 0 if shut is not None else np.zeros((n, width), dtype=bool)
     sales = np.where(closed[:, :context], np.nan, dense.sales)
-    cells = np.broadcast_to(slot_of(Frequency.parse(scheme.frequency), dense.first + np.arange(width)), (n, width))
-    for i, name in enumerate(scheme.crossed):
-        cells = cells + scheme.slots * 2**i * (known[name] == 1)
+    periods = dense.first + np.arange(width)
     ons = {name: known[name] == 1 for name in scheme.flags}
     if scheme.closed_when:
         ons["closed"] = _out_of_turn(closed, scheme.slots)
     groups = group_codes(panel.series, keys) if keys is not None else {}
-    given = signals(known, ons.get("closed"), Frequency.parse(scheme.frequency), dense.first + np.arange(width))
-    return Block(dense.first, sales, closed, cells.astype(np.int32), known,
+    given = signals(known, ons.get("closed"), Frequency.parse(scheme.frequency), periods)
+    return Block(dense.first, sales, closed, _cells(scheme, periods, known, n), known,
                  {name: dense.past.get(name, unknown[:, :context]) for name in scheme.past}, static,
                  {name: _last(on) for name, on in ons.items()}, {name: _next(on) for name, on in ons.items()}, groups,
                  driven(scheme.drivers, given, (n, width), history=context))
+
+
+def cells_of(block: Block, scheme: Scheme) -> np.ndarray:
+    """int32 (N, T + H): the cells of a block by a scheme that crosses other flags than the one it was made with."""
+    n, width = block.cells.shape
+    return _cells(scheme, block.periods(np.arange(width)), block.known, n)
+
+
+def _cells(scheme: Scheme, periods: np.ndarray, known: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    cells = np.broadcast_to(slot_of(Frequency.parse(scheme.frequency), periods), (n, len(periods)))
+    for i, name in enumerate(scheme.crossed):
+        cells = cells + scheme.slots * 2**i * (known[name] == 1)
+    return cells.astype(np.int32)
 
 
 def slot_of(frequency: Frequency, periods: np.ndarray) -> np.ndarray:

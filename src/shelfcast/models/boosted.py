@@ -41,6 +41,7 @@ from shelfcast.models.profile import (
     ProfileSettings,
     apply_coefficients,
     chunk_size,
+    drawn_towards,
     error_scale,
     finish,
     is_slow,
@@ -257,8 +258,7 @@ class Boosted:
         `repeats`: a quarter where half repeats, nothing where nothing does.
         """
         share = repeats(self.profile_.coefficients_) ** 2
-        own = np.clip((last_year - base) / scale, *_BOUNDS)
-        return np.where(np.isfinite(own), (1 - share) * correction + share * own, correction)
+        return drawn_towards(correction, np.clip((last_year - base) / scale, *_BOUNDS), share)
 
     def _spread(self, size: np.ndarray, share: float) -> np.ndarray:
         """Size of errors: what the trees say, drawn towards the usual size by as much as they go too far."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from shelfcast.features.block import Block, make_block
+from shelfcast.features.block import Block, cells_of, make_block
 from shelfcast.features.history import TINY, Rhythm
 from shelfcast.features.places import Piece, Pooled, group_codes, group_keys, pool
 from shelfcast.features.scheme import Scheme, learn_scheme
@@ -91,9 +91,9 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
     several = max(300, SCHEME_CELLS // width)
     few = part.select(np.sort(generator.choice(len(part), min(len(part), several), replace=False)))
     scheme = learn_scheme(panel, few, horizon=steps, country=country)
-    crossed = choose_crossed(make_block(few, scheme, context=width, horizon=0), scheme)
-    scheme = replace(scheme, crossed=crossed)
-    drivers = choose_drivers(make_block(few, scheme, context=width, horizon=0), scheme)
+    laid_out = make_block(few, scheme, context=width, horizon=0)
+    scheme = replace(scheme, crossed=choose_crossed(laid_out, scheme))
+    drivers = choose_drivers(replace(laid_out, cells=cells_of(laid_out, scheme)), scheme)
     scheme = replace(scheme, drivers=drivers, year=span >= YEARS_FOR_SEASON * panel.frequency.per_year)
     keys = group_keys(panel.series)
     whole = panel if len(panel) <= MOST_POOLED else panel.select(active)
@@ -136,15 +136,14 @@ def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
     furthest = int(YEARS_OF_ORIGINS * rhythm.year) + horizon
     back += list(range(horizon, furthest + 1, stride))
     origins = [o for o in (width - 1 - b for b in sorted(set(back))) if early - 1 <= o < width - 1]
-    if block.mirrored:  # these are for what last year says of this one
+    if block.mirrored:  # these are for what last year says of this one, and none is more like the forecast than another
         origins = [o for o in origins if min(o + horizon, width - 1) >= rhythm.year]
-    elif not origins:
-        origins = [o for o in range(width - 2, max(0, width - 2 - 4), -1) if o >= 0]
-    share = np.array([0.5 ** ((width - 1 - o) / (2 * rhythm.year)) for o in origins])
-    full_year = width - 1 >= rhythm.year + rhythm.halves[1]
-    share *= np.where(np.array(origins) >= rhythm.year + rhythm.halves[1] if full_year else True, 1.0, BLIND)
-    if block.mirrored:
         share = np.ones(len(origins))
+    else:
+        origins = origins or [o for o in range(width - 2, max(0, width - 2 - 4), -1) if o >= 0]
+        share = np.array([0.5 ** ((width - 1 - o) / (2 * rhythm.year)) for o in origins])
+        full_year = width - 1 >= rhythm.year + rhythm.halves[1]
+        share *= np.where(np.array(origins) >= rhythm.year + rhythm.halves[1] if full_year else True, 1.0, BLIND)
     quota = most_rows * share / share.sum()
     out = []
     known = np.isfinite(block.sales)

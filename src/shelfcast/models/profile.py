@@ -198,9 +198,13 @@ def apply_coefficients(flat: np.ndarray, terms: np.ndarray, coefficients: np.nda
     product = flat * np.exp(np.clip(push, -3.0, 3.0))
     share = coefficients[-1]
     if share > 0:
-        last_year = last_years_value(flat, terms)
-        product = np.where(np.isfinite(last_year), (1 - share) * product + share * np.nan_to_num(last_year), product)
+        product = drawn_towards(product, last_years_value(flat, terms), share)
     return np.maximum(product, TINY)
+
+
+def drawn_towards(value: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """`value` with a share of `other`, where that is known."""
+    return np.where(np.isfinite(other), (1 - share) * value + share * np.nan_to_num(other), value)
 
 
 def last_years_value(flat: np.ndarray, terms: np.ndarray) -> np.ndarray:

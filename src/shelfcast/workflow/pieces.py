@@ -40,7 +40,7 @@ from shelfcast.progress import Silent
 from shelfcast.settings import Reconciling
 from shelfcast.workflow.choosing import account_of, make_forecaster
 from shelfcast.workflow.preparing import Clock
-from shelfcast.workflow.reconciling import LEVELS_FOLDER, Agreed, Summing, agree, hierarchy_by, write_levels
+from shelfcast.workflow.reconciling import LEVELS_FOLDER, Agreed, Summing, agree, hierarchy_by, whole, write_levels
 
 PIECE: Final = "piece.json"
 _ACTUALS: Final = "actuals"
@@ -221,9 +221,7 @@ def _agreed(plan: Plan, name: str, scored: Window, model: Forecaster, hierarchy:
     past = scored.past
     parts = [model.predict(part, horizon=plan.horizon, levels=plan.levels)
              for part in past.chunks(CHUNK if model.traits.series_apart else len(past))]
-    bottom = Forecast(past.series.select(KEYS), past.frequency, past.cutoff, plan.levels,
-                      np.concatenate([one.quantiles for one in parts]), np.concatenate([one.mean for one in parts]))
-    return agree(bottom, hierarchy, plan.summing(name), panel=past, clock=Clock(), progress=Silent())
+    return agree(whole(parts, past), hierarchy, plan.summing(name), panel=past, clock=Clock(), progress=Silent())
 
 
 def read_levels(piece: Path, frequency: Frequency) -> dict[str, Forecast]:

@@ -249,7 +249,8 @@ def reconciling(batches: ForecastBatches, hierarchy: Hierarchy | None, settings:
     if hierarchy is None:
         yield Coherent(batches)
         return
-    found = agree(_whole(batches, panel), hierarchy, Summing.of(settings), panel=panel, clock=clock, progress=progress)
+    bottom = whole(list(batches.parts(panel.frequency)), panel)
+    found = agree(bottom, hierarchy, Summing.of(settings), panel=panel, clock=clock, progress=progress)
     for sentence in found.told:
         say(sentence)
     if settings.run is None:
@@ -268,8 +269,8 @@ def _means(batches: ForecastBatches, hierarchy: Hierarchy) -> np.ndarray:
     return batches.scan().select(MEAN).collect()[MEAN].to_numpy().reshape(hierarchy.series.height, -1)
 
 
-def _whole(batches: ForecastBatches, panel: SalesPanel) -> Forecast:
-    parts = list(batches.parts(panel.frequency))
+def whole(parts: Sequence[Forecast], panel: SalesPanel) -> Forecast:
+    """One forecast of a panel's series, out of forecasts of runs of them in their order."""
     return Forecast(panel.series.select(KEYS), panel.frequency, panel.cutoff, parts[0].levels,
                     np.concatenate([one.quantiles for one in parts]), np.concatenate([one.mean for one in parts]))
 
