@@ -8,7 +8,7 @@ import polars as pl
 
 from shelfcast.features.calendar import year_after, year_ago
 from shelfcast.features.drivers import driven, signals
-from shelfcast.features.places import group_codes
+from shelfcast.features.pooled import group_codes
 from shelfcast.features.scheme import Scheme
 from shelfcast.panel import SalesPanel
 from shelfcast.periods import Frequency

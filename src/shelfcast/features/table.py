@@ -24,7 +24,7 @@ from shelfcast.features.history import (
     relative_to_local_level,
     shrunk_effects,
 )
-from shelfcast.features.places import Pooled
+from shelfcast.features.pooled import Pooled
 from shelfcast.features.price import against_own_past, as_of_origin
 from shelfcast.features.scheme import Scheme
 from shelfcast.names import ITEM, LOCATION

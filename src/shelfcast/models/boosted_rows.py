@@ -12,7 +12,7 @@ import polars as pl
 
 from shelfcast.features.block import Block, cells_of, make_block
 from shelfcast.features.history import TINY, Rhythm
-from shelfcast.features.places import Piece, Pooled, group_codes, group_keys, pool
+from shelfcast.features.pooled import Piece, Pooled, group_codes, group_keys, pool
 from shelfcast.features.scheme import Scheme, learn_scheme
 from shelfcast.features.table import BASE_TERMS, Standing, base_terms, choose_crossed, choose_drivers, stand
 from shelfcast.names import SALES

@@ -22,7 +22,7 @@ import numpy as np
 from shelfcast.errors import SettingsError, WeightsError
 from shelfcast.features.block import Block, make_block
 from shelfcast.features.history import TINY, Habits
-from shelfcast.features.places import Pooled
+from shelfcast.features.pooled import Pooled
 from shelfcast.features.scheme import Scheme
 from shelfcast.features.table import BASE_TERMS, base_terms, stand
 from shelfcast.forecast import Forecast, check_horizon, check_levels

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.features.history import Rhythm
-from shelfcast.features.places import Piece, Pooled, group_codes, group_keys, pool
+from shelfcast.features.pooled import Piece, Pooled, group_codes, group_keys, pool
 from shelfcast.periods import Frequency
 
 RHYTHM = Rhythm.of(Frequency.parse("D"))
