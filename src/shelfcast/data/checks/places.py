@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.data.checks.view import View
+from shelfcast.data.coordinates import real
 from shelfcast.data.findings import SHOWN, Found, Place, kind
 from shelfcast.names import ITEM, LATITUDE, LOCATION, LONGITUDE
 
@@ -47,7 +48,7 @@ def _at(table: pl.DataFrame, which: np.ndarray) -> list[Place]:
     says="places have coordinates that do not exist or are 0, 0",
     unit="places",
     why="Zero and zero is a spot in the Atlantic: the coordinates are not known.",
-    does="nothing; leave them empty in the source",
+    does="they count as not known; leave them empty in the source",
 )
 def impossible_coordinates(view: View) -> Found | None:
     """Beyond 90 or 180 degrees, or exactly 0, 0."""
@@ -55,7 +56,7 @@ def impossible_coordinates(view: View) -> Found | None:
     if found is None:
         return None
     table, latitude, longitude = found
-    bad = (np.abs(latitude) > 90) | (np.abs(longitude) > 180) | ((latitude == 0) & (longitude == 0))
+    bad = ~real(latitude, longitude)
     return Found(int(bad.sum()), table.height, _at(table, bad)) if bad.any() else None
 
 
@@ -97,10 +98,9 @@ def places_outside(view: View) -> Found | None:
         return None
     table, latitude, longitude = found
     distance, limit = _usual(latitude, longitude)
-    real = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 180) & ~((latitude == 0) & (longitude == 0))
     east = (latitude - np.median(longitude)) * np.cos(np.radians(np.median(latitude)))
     exchanged = np.hypot(longitude - np.median(latitude), east) * _KM_PER_DEGREE
-    bad = real & (distance > limit) & (exchanged > limit)
+    bad = real(latitude, longitude) & (distance > limit) & (exchanged > limit)
     return Found(int(bad.sum()), table.height, _at(table, bad)) if bad.any() else None
 
 
