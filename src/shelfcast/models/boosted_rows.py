@@ -95,8 +95,18 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
     scheme = replace(scheme, crossed=choose_crossed(laid_out, scheme))
     drivers = choose_drivers(replace(laid_out, cells=cells_of(laid_out, scheme)), scheme)
     scheme = replace(scheme, drivers=drivers, year=span >= YEARS_FOR_SEASON * panel.frequency.per_year)
+    pooled = pool_panel(panel, scheme)
+    block = make_block(part, scheme, context=reach, horizon=min(steps, given), keys=pooled.keys)
+    return Sample(block, scheme, pooled, steps)
+
+
+def pool_panel(panel: SalesPanel, scheme: Scheme) -> Pooled:
+    """What the series of a panel share as of its cutoff, from as much history as suits the frequency."""
+    span = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
+    rhythm = scheme.rhythm
+    width = min(span, rhythm.context)
     keys = group_keys(panel.series)
-    whole = panel if len(panel) <= MOST_POOLED else panel.select(active)
+    whole = panel if len(panel) <= MOST_POOLED else panel.select(_active(panel, rhythm))
     size = max(1, POOLED_CELLS // width)
 
     def pieces() -> Iterator[Piece]:
@@ -104,9 +114,7 @@ def draw_sample(panel: SalesPanel, *, horizon: int | None, most_series: int, see
             block = make_block(chunk, scheme, context=width, horizon=0)
             yield Piece(block.sales, block.cells, group_codes(chunk.series, keys), block.drive)
 
-    pooled = pool(pieces, keys, rhythm, size=scheme.cells, first=panel.cutoff - width + 1, width=width)
-    block = make_block(part, scheme, context=reach, horizon=min(steps, given), keys=keys)
-    return Sample(block, scheme, pooled, steps)
+    return pool(pieces, keys, rhythm, size=scheme.cells, first=panel.cutoff - width + 1, width=width)
 
 
 def _active(panel: SalesPanel, rhythm: Rhythm) -> np.ndarray:

@@ -53,6 +53,7 @@ _MODELS: Final[Mapping[str, Entry]] = MappingProxyType({
     "naive": Entry("shelfcast.models.naive", "SeasonalNaive", "NaiveSettings"),
     "profile": Entry("shelfcast.models.profile", "Profile", "ProfileSettings"),
     "boosted": Entry("shelfcast.models.boosted", "Boosted", "BoostedSettings", package="lightgbm"),
+    "spacetime": Entry("shelfcast.models.spacetime", "SpaceTime", "SpaceTimeSettings", extra="train", package="onnxruntime"),
     "statistical": _statistical(),
     "ets": _statistical(method="auto_ets"),
     "theta": _statistical(method="theta"),

@@ -1,0 +1,274 @@
+"""Spacetime: a neural network that learns time and space together, temporal(spatial(x)) fused by a gate.
+
+It starts from the profile (level x weekday x flags x last year's shape) and learns what to change, for all periods of the
+horizon and all quantiles in one pass, from the past of each place, of the other places of the same item, and from what is known
+of the future. Trained by PyTorch, run by ONNX Runtime; a fitted model is a folder of safetensors, ONNX and plain settings.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+from shelfcast.errors import MissingExtraError, SettingsError, WeightsError
+from shelfcast.forecast import Forecast, check_horizon, check_levels
+from shelfcast.models.base import Traits, require_future
+from shelfcast.models.boosted_rows import draw_sample, pool_panel
+from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients, finish, require_fitted
+from shelfcast.names import LEVELS, LOCATION
+from shelfcast.nn.channels import Layout, learn_layout
+from shelfcast.nn.export import Runner, to_onnx
+from shelfcast.nn.surroundings import Surroundings
+from shelfcast.nn.windows import SHELF_CELLS, Windows, batch_of, groups_of, shelves_of
+from shelfcast.panel import SalesPanel
+
+_FORMAT: Final = 1
+_CONTEXT: Final = {"h": 336, "D": 196, "W": 64, "M": 36, "Q": 16, "Y": 8}
+_PATCH: Final = {"h": 24, "D": 7, "W": 4, "M": 3, "Q": 2, "Y": 1}
+_SERIES_A_RUN: Final = 512  # forecast at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceTimeSettings:
+    """How the network is built and trained.
+
+    Attributes
+    ----------
+    temporal : encoder of time
+    spatial : mixer of places
+    fusion : how a place's own past and the message of the others are joined
+    width, layers, heads : of the encoders
+    patch, context : periods of a token, and of the past that is looked at; by frequency when None
+    horizon : periods ahead; as far as known covariates reach, or by frequency, when None
+    steps : of training
+    series : in a batch
+    rate : highest learning rate
+    optimizer, schedule, weight_decay, clip, ema, precision, accumulate : see `nn.training.TrainingSettings`
+    loss : pinball, or what the mean is trained on beside it
+    dropout : share of numbers dropped in training
+    patience : validations without progress before training stops; with None the last horizon is learned from, not kept for them
+    cold : share of series that are shown as if they were new, so that new places can be forecast
+    adversarial : fgsm or pgd: half of the loss is of attacked batches
+    seed, threads : of all draws; of PyTorch and ONNX Runtime, for results are the same only for the same number
+    country : two letters, for public holidays; none when None
+    """
+
+    temporal: Literal["transformer", "lstm", "gru", "mlp", "conv"] = "transformer"
+    spatial: Literal["attention", "graph", "conv", "none"] = "attention"
+    fusion: Literal["gate", "concat", "attention"] = "gate"
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    patch: int | None = None
+    context: int | None = None
+    horizon: int | None = None
+    steps: int = 1_500
+    series: int = 256
+    rate: float = 2e-3
+    optimizer: Literal["adamw", "sgd", "muon"] = "adamw"
+    schedule: Literal["constant", "cosine", "linear", "wsd"] = "cosine"
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.99
+    precision: Literal["float32", "bfloat16"] = "float32"
+    accumulate: int = 1
+    loss: Literal["pinball", "mse", "poisson", "tweedie", "negative_binomial"] = "pinball"
+    dropout: float = 0.1
+    patience: int | None = None
+    cold: float = 0.0
+    adversarial: Literal["none", "fgsm", "pgd"] = "none"
+    seed: int = 0
+    threads: int = 1
+    country: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads", "patch", "context", "horizon", "steps", "series", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingsError(f"{name} is {value}; it must be at least 1.")
+        if self.width % (2 * self.heads):
+            raise SettingsError(f"width is {self.width} and heads is {self.heads}; the width must be a multiple of twice the "
+                                f"heads.")
+        for name in ("dropout", "cold"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be a share from 0 up to, not including, 1.")
+
+
+class SpaceTime:
+    """The space-time network on the profile. See the file's docstring."""
+
+    traits = Traits(name="spacetime", summary="neural network over time and places on the profile, quantiles, known covariates",
+                    uses_known=True, uses_past=True, uses_static=True, uses_places=True, series_apart=False,
+                    extra="train", package="torch")
+
+    def __init__(self, settings: SpaceTimeSettings = SpaceTimeSettings()) -> None:
+        self.settings = settings
+
+    def fit(self, panel: SalesPanel, *, folder: Path | None = None) -> Self:
+        """Learn the profile, then train the network on what it leaves.
+
+        Parameters
+        ----------
+        folder : for the history of the training and its checkpoint; a training found there goes on where it was killed
+        """
+        try:
+            import torch
+
+            from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork
+            from shelfcast.nn.task import ForecastTask
+            from shelfcast.nn.training import TrainingSettings, train
+        except ImportError as error:
+            raise MissingExtraError("Training a network", "train", error.name or "torch") from error
+        s = self.settings
+        sample = draw_sample(panel, horizon=s.horizon, most_series=3_000, seed=s.seed, country=s.country)
+        base = ProfileSettings(seed=s.seed, horizon=s.horizon, country=s.country)
+        self.profile_ = Profile(base).fit_sample(sample, net_of_returns=panel.net_of_returns)
+        unit, scheme = panel.frequency.unit, sample.scheme
+        reach = sample.block.sales.shape[1]
+        context = min(s.context or _CONTEXT[unit], reach)
+        patch = min(s.patch or _PATCH[unit], context)
+        layout = learn_layout(sample.block, scheme, context=context, horizon=sample.horizon)
+        around = Surroundings.of(panel, sample.pooled, scheme=scheme, layout=layout, expect=self._expect, names=sample.pooled.keys)
+        self.layout_, self.names_ = layout, around.names
+        self.middle_, self.km_ = around.middle, around.places.scale
+        held_back = sample.horizon if s.patience is not None else 0
+        windows = Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series)
+        first = windows.batch(0)
+        shape = NetworkSettings(
+            channels=first.x.shape[-1], statics=first.static.shape[-1], relations=first.links.shape[-1],
+            items=self.names_["item"].height + 1, places=self.names_[LOCATION].height + 1, context=context, horizon=sample.horizon,
+            patch=patch, width=s.width, layers=s.layers, heads=s.heads, temporal=s.temporal, spatial=s.spatial, fusion=s.fusion,
+            dropout=s.dropout, negative=panel.net_of_returns)
+        training = TrainingSettings(
+            steps=s.steps, optimizer=s.optimizer, rate=s.rate, warmup=min(100, s.steps // 10), schedule=s.schedule,
+            weight_decay=s.weight_decay, clip=s.clip, ema=s.ema, accumulate=s.accumulate, precision=s.precision,
+            patience=s.patience, seed=s.seed, adversarial=s.adversarial)
+        threads = torch.get_num_threads()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(s.seed)
+            torch.set_num_threads(s.threads)
+            try:
+                network = SpaceTimeNetwork(shape)
+                task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate,
+                                    about={"panel": panel.fingerprint(), "settings": asdict(s)})
+                self.trained_ = train(network, task, training, folder=folder)
+            finally:
+                torch.set_num_threads(threads)
+        self.shape_ = shape.as_json()
+        self.levels_ = shape.levels
+        self.weights_ = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
+        self.onnx_ = to_onnx(network)
+        self.runner_ = Runner(self.onnx_, threads=s.threads)
+        self.net_of_returns_ = panel.net_of_returns
+        return self
+
+    def _expect(self, flat: np.ndarray, terms: np.ndarray) -> np.ndarray:
+        return apply_coefficients(flat, terms, self.profile_.coefficients_)
+
+    def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
+        """Forecast every series of the panel. Beyond the horizon of training the last period's correction is kept."""
+        require_fitted(self, "runner_")
+        checked = check_levels(levels)
+        require_future(panel, check_horizon(horizon))
+        quantiles, mean, _ = self._forecast(panel, horizon, checked)
+        return Forecast(panel.series.select("item", "location"), panel.frequency, panel.cutoff, checked, quantiles, mean)
+
+    def place_weights(self, panel: SalesPanel) -> pl.DataFrame:
+        """How much weight the other places had in each series' forecast: table of item, location, weight (0 to 1)."""
+        require_fitted(self, "runner_")
+        weight = self._forecast(panel, self.layout_.horizon, (0.5,))[2]
+        return panel.series.select("item", "location").with_columns(pl.Series("weight", weight))
+
+    def _forecast(self, panel: SalesPanel, horizon: int, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        scheme, layout = self.profile_.scheme_, self.layout_
+        pooled = pool_panel(panel, scheme)
+        around = Surroundings.of(panel, pooled, scheme=scheme, layout=layout, expect=self._expect, names=self.names_,
+                                 middle=self.middle_, scale=self.km_)
+        who = around.who(panel.series)
+        context, steps = scheme.rhythm.context, max(horizon, layout.horizon)
+        quantiles = np.empty((len(panel), horizon, len(levels)))
+        mean, gate = np.empty((len(panel), horizon)), np.empty(len(panel))
+        for a, b in shelves_of(who.run, max(1, SHELF_CELLS // (context + steps))):
+            part = who.take(slice(a, b))
+            block = around.block_of(panel.select(slice(a, b)), context=context, horizon=steps)
+            view = around.look(block, part, origin=context - 1, steps=steps)
+            groups = groups_of(part.run, part.rank, around.most_places)
+            size = max(1, _SERIES_A_RUN // groups.shape[1])
+            said = np.empty((b - a, layout.horizon, len(self.levels_)))
+            middle = np.empty((b - a, layout.horizon))
+            for start in range(0, len(groups), size):
+                some = groups[start:start + size]
+                batch = batch_of(view, some, part.place, links=around.links)
+                q, m, g = self.runner_.run(batch)
+                rows = some[:, (some >= 0).any(axis=0)]
+                real = rows >= 0
+                said[rows[real]], middle[rows[real]], gate[a + rows[real]] = q[real], m[real], g[real]
+            scale = view.scale[:, None].astype(float)
+            q, m = _beyond(np.arcsinh(said), middle, view.expected / scale, horizon)
+            units = np.sinh(_at_levels(q, self.levels_, levels)) * scale[..., None]
+            closed = block.closed[:, context:context + horizon]
+            quantiles[a:b], mean[a:b] = finish(units, m * scale, closed, negative=self.net_of_returns_)
+        return quantiles, mean, gate
+
+    def save(self, folder: Path) -> None:
+        """Write weights, network, profile and settings into a folder."""
+        require_fitted(self, "runner_")
+        from safetensors.numpy import save_file
+
+        self.profile_.save(folder)
+        save_file({k: np.ascontiguousarray(v) for k, v in self.weights_.items()}, folder / "network.safetensors")
+        (folder / "network.onnx").write_bytes(self.onnx_)
+        about: dict[str, Any] = {
+            "format": _FORMAT, "settings": asdict(self.settings), "shape": self.shape_, "layout": self.layout_.as_json(),
+            "levels": self.levels_, "middle": self.middle_.tolist(), "km": self.km_, "net_of_returns": self.net_of_returns_}
+        (folder / "spacetime.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        try:
+            about = json.loads((folder / "spacetime.json").read_text(encoding="utf-8"))
+            if about["format"] != _FORMAT:
+                raise WeightsError(f"The network in {str(folder)!r} was written by another version of shelfcast; fit it again.")
+            from safetensors.numpy import load_file
+
+            model = cls(SpaceTimeSettings(**about["settings"]))
+            model.profile_ = Profile.load(folder)
+            model.names_ = model.profile_.pooled_.keys
+            model.layout_ = Layout.from_json(about["layout"])
+            model.shape_, model.levels_ = about["shape"], tuple(about["levels"])
+            model.middle_, model.km_, model.net_of_returns_ = np.array(about["middle"]), about["km"], about["net_of_returns"]
+            model.weights_ = load_file(folder / "network.safetensors")
+            model.onnx_ = (folder / "network.onnx").read_bytes()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WeightsError(f"{str(folder)!r} holds no network that can be read; fit it and save it again.") from error
+        model.runner_ = Runner(model.onnx_, threads=model.settings.threads)
+        return model
+
+
+def _beyond(quantiles: np.ndarray, mean: np.ndarray, expected: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles (N, H', Q) in asinh space and mean (N, H'), cut or carried on to `horizon` around the expected (N, H'')."""
+    have = quantiles.shape[1]
+    if horizon <= have:
+        return quantiles[:, :horizon], mean[:, :horizon]
+    start = np.arcsinh(expected)
+    more = start[:, have:horizon, None] + (quantiles[:, -1:] - start[:, have - 1:have, None])
+    ratio = mean[:, -1:] / np.maximum(expected[:, have - 1:have], 1e-9)
+    return np.concatenate([quantiles, more], axis=1), np.concatenate([mean, expected[:, have:horizon] * ratio], axis=1)
+
+
+def _at_levels(quantiles: np.ndarray, have: Sequence[float], levels: Sequence[float]) -> np.ndarray:
+    """(..., Q'): quantiles at other levels, straight lines between normal scores; beyond the ends the last line goes on."""
+    if tuple(levels) == tuple(have):
+        return quantiles
+    known, wanted = norm.ppf(have), norm.ppf(levels)
+    right = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
+    share = (wanted - known[right - 1]) / (known[right] - known[right - 1])
+    return quantiles[..., right - 1] * (1 - share) + quantiles[..., right] * share
+
+

@@ -1,0 +1,263 @@
+"""What a network is told of a block of series as of an origin: channels for each period, numbers for each series.
+
+Nothing after the origin is read but known covariates and the calendar. Sales are given in units of the series' own level, in
+asinh space; beside them stands what was expected of each period by level, weekday and flags, so that what is left over can be
+seen at once and carried from place to place.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from shelfcast.features.block import Block
+from shelfcast.features.calendar import calendar_features, start_days
+from shelfcast.features.history import TINY
+from shelfcast.features.pooled import Pooled
+from shelfcast.features.scheme import Scheme
+from shelfcast.features.table import Standing, base_terms, stand
+from shelfcast.names import AVAILABLE, ITEM, LOCATION, STOCK
+from shelfcast.periods import Frequency
+
+Expect = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From the parts of a profile forecast (flat (N, H), terms (N, H, P)) to the forecast in units (N, H), from which the network
+starts; see `features.table.base_terms`."""
+
+MOST_VALUES = 12  # of a text that get a channel of their own
+FULL_SHELF = 0.95  # share of a period that an item could be bought, from which on sales are demand
+_FEASTS = ("easter", "mothers_day", "thanksgiving")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How a number is brought near 0: as the logarithm of its ratio to the series' own usual value, or by mean and spread."""
+
+    ratio: bool
+    mean: float
+    spread: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Self:
+        """Learn it from a sample of values (N, T), nan where not known."""
+        seen = values[np.isfinite(values)]
+        if not len(seen):
+            return cls(False, 0.0, 1.0)
+        if seen.min() > 0 and values.ndim == 2:
+            usual = np.nanmedian(np.where(np.isfinite(values).any(axis=1, keepdims=True), values, 1.0), axis=1, keepdims=True)
+            seen = np.log(values / usual)
+            return cls(True, 0.0, max(float(np.nanstd(seen)), 1e-3))
+        return cls(False, float(seen.mean()), max(float(seen.std()), 1e-6))
+
+    def apply(self, values: np.ndarray, usual: np.ndarray | None = None) -> np.ndarray:
+        """Scaled values, the same shape; 0 where not known.
+
+        Parameters
+        ----------
+        usual : (N, 1), the series' own usual value as of the origin, for ratios
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if self.ratio and usual is not None:
+                scaled = np.log(np.maximum(values, TINY) / usual) / self.spread
+            else:
+                scaled = (values - self.mean) / self.spread
+        return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0), -5.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which channels there are; learned from a panel and kept with the network.
+
+    Attributes
+    ----------
+    context, horizon : periods
+    numbers, past, statics : {covariate: how it is scaled}
+    """
+
+    context: int
+    horizon: int
+    numbers: Mapping[str, Scaling]
+    past: Mapping[str, Scaling]
+    statics: Mapping[str, Scaling]
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, object]) -> Self:
+        """From plain values."""
+        scalings = {k: {n: Scaling(**s) for n, s in values[k].items()} for k in ("numbers", "past", "statics")}  # type: ignore[attr-defined]
+        return cls(values["context"], values["horizon"], **scalings)  # type: ignore[arg-type]
+
+
+def learn_layout(block: Block, scheme: Scheme, *, context: int, horizon: int) -> Layout:
+    """Sort out how the covariates of a block are scaled."""
+    width = block.sales.shape[1]
+    return Layout(context, horizon, {n: Scaling.of(block.known[n][:, :width]) for n in scheme.numbers},
+                  {n: Scaling.of(v) for n, v in block.past.items()},
+                  {n: Scaling.of(block.static[n]) for n in scheme.static_numbers})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a network is told of N series as of an origin, and what came; fields as in `nn.batch.Batch`, by series.
+
+    Attributes
+    ----------
+    x : float32 (N, T + H, C)
+    anchor, truth : float32 (N, H); lower : bool (N, H)
+    expected : float32 (N, H), units: the forecast that the anchor stands for
+    static : float32 (N, S); item, place : int64 (N,); scale, weight : float32 (N,)
+    """
+
+    x: np.ndarray
+    anchor: np.ndarray
+    expected: np.ndarray
+    static: np.ndarray
+    item: np.ndarray
+    place: np.ndarray
+    scale: np.ndarray
+    weight: np.ndarray
+    truth: np.ndarray
+    lower: np.ndarray
+
+
+def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, origin: int, expect: Expect,
+             where: np.ndarray, names: tuple[np.ndarray, np.ndarray], hidden: np.ndarray | None = None,
+             last: int | None = None, steps: int | None = None) -> Snapshot:
+    """Stand at a column of a block and look back over the context and ahead over what is known of the horizon.
+
+    Parameters
+    ----------
+    where : float (N, 3), scaled latitude and longitude, and 1 where they are known
+    names : int (N,) twice, identities of item and place from 1; 0 where never seen
+    hidden : bool (N,), series that are shown as if they were new: no sales, no name of their own
+    last : last column whose sales may be the truth; all when None
+    steps : periods of the anchor, where it is wanted beyond the layout's horizon
+    """
+    frequency, rhythm = Frequency.parse(scheme.frequency), scheme.rhythm
+    context, horizon = layout.context, layout.horizon
+    n, width = block.sales.shape
+    shown = block
+    if hidden is not None and hidden.any():
+        unknown = pooled.keys[LOCATION].height
+        groups = block.groups | {LOCATION: np.where(hidden, unknown, block.groups[LOCATION])}
+        shown = replace(block, sales=np.where(hidden[:, None], np.nan, block.sales), groups=groups)
+    standing = stand(shown, pooled, rhythm, origin)
+    flat, terms = base_terms(shown, pooled, scheme, standing, np.arange(1, (steps or horizon) + 1))
+    expected = expect(flat, terms)
+    usual = np.maximum(standing.levels.long, TINY)
+    prior = np.maximum(pooled.prior_level(shown.groups[ITEM], shown.groups[LOCATION]), TINY)
+    scale = np.maximum(usual, 1e-3 * prior)[:, None]
+
+    columns = origin + np.arange(-context + 1, horizon + 1)
+    inside = columns >= 0
+    at = np.maximum(columns, 0)
+    past = inside & (columns <= origin)
+    behind = shown.sales[:, standing.start:origin + 1]
+    told = np.arcsinh(usual[:, None] * standing.exposure / scale)
+    left = np.arcsinh(behind / scale) - told  # nan where unknown
+
+    def backwards(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """(N, K): columns `wanted` of values (N, start..origin); nan outside."""
+        position = wanted - standing.start
+        fits = (position >= 0) & (wanted <= origin)
+        return np.where(fits, values[:, np.clip(position, 0, values.shape[1] - 1)], np.nan)
+
+    sales = backwards(behind, columns)
+    ago = backwards(left, block.year_ago(frequency, columns))
+    channels = [np.arcsinh(sales / scale), np.isfinite(sales), backwards(left, columns), backwards(told, columns), ago,
+                np.isfinite(ago), shown.closed[:, at] & inside]
+    channels[3] = channels[3].copy()
+    channels[3][:, context:] = np.arcsinh(expected[:, :horizon] / scale)
+    sold_out = _sold_out(block)
+    channels.append(np.where(past, sold_out[:, np.minimum(at, width - 1)], 0.0))
+    for name in scheme.flags:
+        channels.append(np.where(inside, shown.known[name][:, at] == 1, 0.0))
+    for name, texts in (scheme.texts or {}).items():
+        channels += [np.where(inside, shown.known[name][:, at] == k, 0.0) for k in range(min(len(texts), MOST_VALUES))]
+    for name, scaling in layout.numbers.items():
+        values = np.where(inside, shown.known[name][:, at], np.nan)
+        channels.append(scaling.apply(values, _usual(values[:, :context])))
+    for name, scaling in layout.past.items():
+        values = np.where(past, shown.past[name][:, np.minimum(at, width - 1)], np.nan)
+        channels.append(scaling.apply(values, _usual(values[:, :context])))
+    channels += list(calendar_channels(frequency, block.periods(columns), scheme))
+    x = np.zeros((n, context + horizon, len(channels)), dtype=np.float32)
+    for k, values in enumerate(channels):
+        x[:, :, k] = np.nan_to_num(values)
+
+    ahead = origin + np.arange(1, horizon + 1)
+    seen = ahead <= (width - 1 if last is None else last)
+    later = np.minimum(ahead, width - 1)
+    truth = np.where(seen, block.sales[:, later], np.nan) / scale
+    naive = np.where(np.isfinite(standing.habits.naive_error), standing.habits.naive_error, scale[:, 0])
+    weight = scale[:, 0] / np.maximum(naive, 0.02 * scale[:, 0])
+    alive = (standing.levels.long > TINY) if hidden is None else (standing.levels.long > TINY) | hidden
+    weight = np.where(alive, np.minimum(weight, 10 * np.median(weight)), 0.0)
+    item, place = names
+    if hidden is not None:
+        place = np.where(hidden, 0, place)
+    static = _static(shown, scheme, layout, standing, scale[:, 0] / prior, where, hidden)
+    return Snapshot(x, np.arcsinh(expected[:, :horizon] / scale).astype(np.float32), expected, static, item, place,
+                    scale[:, 0].astype(np.float32), weight.astype(np.float32), truth.astype(np.float32), seen & sold_out[:, later])
+
+
+def calendar_channels(frequency: Frequency, periods: np.ndarray, scheme: Scheme) -> np.ndarray:
+    """float (K, T): position in week, month and year as waves, and nearness of feasts as bumps; what `scheme.year` allows."""
+    found = calendar_features(frequency, periods, country=scheme.country, year=scheme.year)
+    rows = []
+    if "weekday" in found:
+        rows += [found["weekday"] == k for k in range(7)]
+    if "hour" in found:
+        rows += [f(2 * np.pi * m * found["hour"] / 24) for m in (1, 2) for f in (np.sin, np.cos)]
+    if "day_of_month" in found:
+        rows += [f(2 * np.pi * found["day_of_month"] / 30.5) for f in (np.sin, np.cos)]
+        rows += [np.exp(-found["days_to_month_end"] / 3.0)]
+    if scheme.year:
+        days = start_days(frequency, periods)
+        turn = 2 * np.pi * days / 365.2425
+        rows += [f(m * turn) for m in (1, 2, 3) for f in (np.sin, np.cos)]
+    narrow = 3.0 if frequency.unit in "hD" else 8.0
+    for feast in _FEASTS:
+        if f"days_from_{feast}" in found:
+            away = found[f"days_from_{feast}"]
+            rows += [np.exp(-np.abs(away) / narrow) * (away <= 0), np.exp(-np.abs(away) / narrow) * (away > 0)]
+    for name in ("days_to_holiday", "days_since_holiday"):
+        if name in found:
+            rows.append(np.exp(-found[name] / narrow))
+    rows += [found[name] for name in ("holidays", "holidays_after", "holidays_before") if name in found]
+    return np.array(rows, dtype=float).reshape(len(rows), len(periods))
+
+
+def _usual(values: np.ndarray) -> np.ndarray:
+    """(N, 1): mean of what is known; nan where nothing is."""
+    count = np.isfinite(values).sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 0, np.nansum(values, axis=1, keepdims=True) / count, np.nan)
+
+
+def _sold_out(block: Block) -> np.ndarray:
+    """bool (N, T): the item could not be bought all the time, or the shelf was empty at the end: sales bound demand from below."""
+    if AVAILABLE in block.past:
+        return block.past[AVAILABLE] < FULL_SHELF
+    if STOCK in block.past:
+        return block.past[STOCK] <= 0
+    return np.zeros(block.sales.shape, dtype=bool)
+
+
+def _static(block: Block, scheme: Scheme, layout: Layout, standing: Standing, relative: np.ndarray, where: np.ndarray,
+            hidden: np.ndarray | None) -> np.ndarray:
+    """float32 (N, S): what a series is like, where it is, and its attributes."""
+    habits, noise, year = standing.habits, standing.noise, scheme.rhythm.year
+    n = len(relative)
+    bare = (habits.count == 0) if hidden is None else (habits.count == 0) | hidden
+    columns = [np.where(bare, 0.0, np.log(np.maximum(relative, 1e-4)) / 1.5), bare, np.log(noise + 1e-3) / 2,
+               habits.zeros_recent, habits.zeros_long, np.minimum(habits.age / year, 2.0), np.minimum(habits.idle / year, 1.0)]
+    columns += list(where.T)
+    for name, scaling in layout.statics.items():
+        columns += [scaling.apply(block.static[name]), np.isfinite(block.static[name])]
+    for name, values in (scheme.static_texts or {}).items():
+        columns += [block.static[name] == k for k in range(min(len(values), MOST_VALUES))]
+    return np.nan_to_num(np.stack([np.broadcast_to(c, n).astype(np.float32) for c in columns], axis=1))

@@ -1,0 +1,92 @@
+"""From a trained network to ONNX, and running it: ONNX Runtime alone forecasts, PyTorch is not needed for it.
+
+Groups and places may be of any number; context, horizon and channels are the network's.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from shelfcast.errors import MissingExtraError, WeightsError
+from shelfcast.nn.batch import INPUTS, Batch
+
+if TYPE_CHECKING:
+    from shelfcast.nn.network import SpaceTimeNetwork
+
+OUTPUTS: Final = ("out_quantiles", "out_mean", "out_dispersion", "out_gate")  # names that no step inside has
+_AXES: Final = {"x": 2, "anchor": 2, "static": 2, "item": 1, "place": 2, "links": 3, "there": 2}  # leading axes of any length
+
+
+def to_onnx(network: "SpaceTimeNetwork") -> bytes:
+    """The network in evaluation mode as an ONNX model; inputs are those of a `Batch`, outputs quantiles, mean, dispersion, gate.
+
+    Raises
+    ------
+    MissingExtraError
+        If the packages that translate PyTorch are not installed.
+    """
+    try:
+        import onnxscript  # noqa: F401 -- what torch translates with; asked for here so that its absence is told in our words
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("Exporting a network", "train", error.name or "torch") from error
+    s = network.settings
+    groups, places = 2, 3  # any; the axes are free
+    whole = s.context + s.horizon
+    example = (torch.zeros(groups, places, whole, s.channels), torch.zeros(groups, places, s.horizon),
+               torch.zeros(groups, places, s.statics), torch.zeros(groups, dtype=torch.long),
+               torch.zeros(groups, places, dtype=torch.long), torch.zeros(groups, places, places, s.relations),
+               torch.ones(groups, places, dtype=torch.bool))
+    free = torch.export.Dim.DYNAMIC
+    shapes = tuple(dict.fromkeys(range(_AXES[name]), free) for name in INPUTS)
+    was_training = network.training
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    try:
+        network.eval()
+        log.setLevel(logging.ERROR)
+        with (TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()),
+              torch.no_grad()):
+            warnings.simplefilter("ignore")
+            path = Path(folder) / "network.onnx"
+            torch.onnx.export(network, example, str(path), dynamo=True, dynamic_shapes=shapes, input_names=list(INPUTS),
+                              output_names=list(OUTPUTS), external_data=False, verbose=False)
+            return path.read_bytes()
+    finally:
+        log.setLevel(level)
+        network.train(was_training)
+
+
+class Runner:
+    """An ONNX network that can be run.
+
+    Parameters
+    ----------
+    model : what `to_onnx` gave
+    threads : of ONNX Runtime
+    """
+
+    def __init__(self, model: bytes, *, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        try:
+            self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors share no class that is public
+            raise WeightsError("The network cannot be read by ONNX Runtime; it is damaged, or made by a much newer version. "
+                               "Fit the model again and save it.") from error
+        self._wanted = {i.name for i in self._session.get_inputs()}  # inputs that nothing depends on are left out
+
+    def run(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Quantiles (G, P, H, Q), mean (G, P, H), in units of scale, and gate (G, P) of a batch of numpy arrays."""
+        given = {name: value for name, value in zip(INPUTS, batch.inputs(), strict=True) if name in self._wanted}
+        quantiles, mean, gate = self._session.run([OUTPUTS[0], OUTPUTS[1], OUTPUTS[3]], given)
+        return quantiles, mean, gate

@@ -1,0 +1,140 @@
+"""The space-time network: forecast = temporal(spatial(x)), fused by a gate, all quantiles of the whole horizon in one pass."""
+
+from dataclasses import asdict, dataclass
+from typing import Final, Literal, Self, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shelfcast.errors import UnknownNameError
+from shelfcast.names import LEVELS
+from shelfcast.nn.blocks import FUSIONS, PatchEmbedding, QuantileHead, place_mixer, time_layer
+
+Temporal = Literal["transformer", "lstm", "gru", "mlp", "conv"]
+Spatial = Literal["attention", "graph", "conv", "none"]
+Fusion = Literal["gate", "concat", "attention"]
+_HIDE_NAMES: Final = 0.2  # share of training windows in which an item's or a place's name is hidden
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """The shape of a network.
+
+    Attributes
+    ----------
+    channels, statics, relations : what a batch brings, see `Batch`
+    items, places : identities, the unknown one (0) included
+    context, horizon : periods
+    patch : periods of a token
+    width, layers, heads : of the encoders
+    temporal, spatial, fusion : which encoder of time, mixer of places, and fusion of both
+    dropout : share of numbers dropped in training
+    levels : probabilities of the quantiles, rising, 0.5 among them
+    negative : sales may be below zero, net of returns
+    """
+
+    channels: int
+    statics: int
+    relations: int
+    items: int
+    places: int
+    context: int
+    horizon: int
+    patch: int
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    temporal: Temporal = "transformer"
+    spatial: Spatial = "attention"
+    fusion: Fusion = "gate"
+    dropout: float = 0.1
+    levels: tuple[float, ...] = LEVELS
+    negative: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("temporal", Temporal), ("spatial", Spatial), ("fusion", Fusion)):
+            if getattr(self, name) not in get_args(known):
+                raise UnknownNameError(name, str(getattr(self, name)), get_args(known))
+        object.__setattr__(self, "levels", tuple(self.levels))
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Tokens of the context and of the horizon."""
+        return -(-self.context // self.patch), -(-self.horizon // self.patch)
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, object]) -> Self:
+        """From plain values."""
+        return cls(**values)  # type: ignore[arg-type]
+
+
+class SpaceTimeNetwork(nn.Module):
+    """Patches of each place's past and known future, mixed over places, then over time; see `Batch` for what goes in.
+
+    Places are mixed before the first layer of time and, where there are several, before the last: what travels from place to
+    place is heard of where it comes from, then followed through time.
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        s = self.settings = settings
+        self.past = PatchEmbedding(s.patch, s.channels, s.width, s.dropout)
+        self.future = PatchEmbedding(s.patch, s.channels + 1, s.width, s.dropout)
+        self.item = nn.Embedding(s.items, s.width)
+        self.place = nn.Embedding(s.places, s.width)
+        nn.init.normal_(self.item.weight, std=0.02)
+        nn.init.normal_(self.place.weight, std=0.02)
+        self.static = nn.Linear(s.statics, s.width)
+        mixed_before = {0, s.layers - 1} if s.spatial != "none" else set()
+        self.mixers = nn.ModuleDict({str(i): place_mixer(s.spatial, width=s.width, heads=s.heads, relations=s.relations,
+                                                         dropout=s.dropout) for i in sorted(mixed_before)})
+        self.fusions = nn.ModuleDict({key: FUSIONS[s.fusion](s.width) for key in self.mixers})
+        self.time = nn.ModuleList(time_layer(s.temporal, width=s.width, heads=s.heads, tokens=sum(s.tokens), depth=i,
+                                             dropout=s.dropout) for i in range(s.layers))
+        self.head = QuantileHead(s.width, s.patch, s.levels, least=-float("inf") if s.negative else 0.0)
+
+    def forward(self, x: Tensor, anchor: Tensor, static: Tensor, item: Tensor, place: Tensor, links: Tensor,
+                there: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Read a batch's `inputs()`.
+
+        Returns
+        -------
+        quantiles (G, P, H, Q), rising, and mean (G, P, H), dispersion (G, P, H), all in units of the scale, not yet kept at or
+        above zero; and gates (G, P), how much weight the other places had
+        """
+        s = self.settings
+        groups, places = there.shape
+        before, after = s.tokens
+        flat = x.reshape(groups * places, s.context + s.horizon, s.channels)
+        past = F.pad(flat[:, :s.context], (0, 0, before * s.patch - s.context, 0))
+        around = F.pad(anchor.reshape(groups * places, s.horizon), (0, after * s.patch - s.horizon))
+        future = F.pad(flat[:, s.context:], (0, 0, 0, after * s.patch - s.horizon))
+        future = torch.cat([future, around[..., None]], dim=-1)
+        if self.training:
+            item = item * (torch.rand(item.shape, device=item.device) >= _HIDE_NAMES)
+            place = place * (torch.rand(place.shape, device=place.device) >= _HIDE_NAMES)
+        who = (self.item(item)[:, None] + self.place(place) + self.static(static)).reshape(groups * places, 1, s.width)
+        h = torch.cat([self.past(past), self.future(future)], dim=1) + who
+        gates = []
+        for i, layer in enumerate(self.time):
+            if str(i) in self.mixers:
+                own = h.reshape(groups, places, before + after, s.width)
+                fused, weight = self.fusions[str(i)](own, self.mixers[str(i)](own, links, there))
+                gates.append(weight.mean(dim=2))
+                h = fused.reshape(groups * places, before + after, s.width)
+            h = layer(h)
+        quantiles, mean, dispersion = self.head(h[:, before:], around)
+        gate = torch.stack(gates).mean(dim=0) if gates else torch.zeros_like(anchor[..., 0])
+        shape = (groups, places, after * s.patch)
+        return (quantiles.reshape(*shape, -1)[:, :, :s.horizon], mean.reshape(shape)[:, :, :s.horizon],
+                dispersion.reshape(shape)[:, :, :s.horizon], gate)
+
+
+def parameters_of(network: nn.Module) -> int:
+    """How many numbers a network learns."""
+    return sum(p.numel() for p in network.parameters())

@@ -1,0 +1,107 @@
+"""What windows are made with: covariates, pooled knowledge, places and names, as they are known of one panel."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from shelfcast.features.block import Block, make_block
+from shelfcast.features.likeness import residuals
+from shelfcast.features.places import Places, links, rows_of
+from shelfcast.features.pooled import Pooled, group_codes
+from shelfcast.features.scheme import Scheme
+from shelfcast.names import ITEM, LOCATION
+from shelfcast.nn.channels import Expect, Layout, Snapshot, snapshot
+from shelfcast.panel import SalesPanel
+
+MOST_PLACES = 64  # of a group
+_SPREAD_KM = 200.0  # over which a coordinate becomes one unit of input
+
+
+@dataclass(frozen=True)
+class Who:
+    """Which series there are. N series, as in the panel.
+
+    Attributes
+    ----------
+    run : int (N,), rising number of the item
+    place, rank : int (N,), position in the table of places, and along the curve that orders them
+    item, location : int (N,), identities from 1, 0 where never seen in training
+    where : float (N, 3), scaled latitude and longitude, and 1 where they are known
+    """
+
+    run: np.ndarray
+    place: np.ndarray
+    rank: np.ndarray
+    item: np.ndarray
+    location: np.ndarray
+    where: np.ndarray
+
+    def take(self, run: slice) -> Self:
+        """A run of the series."""
+        return type(self)(*(getattr(self, name)[run] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What windows of a panel are made with.
+
+    Attributes
+    ----------
+    scheme, layout, expect : learned in training: covariates, channels, and the forecast from which the network starts
+    names : {item, location: table of the names seen in training, with their codes}
+    pooled : knowledge pooled over the panel's series as of its cutoff
+    places, residuals : of the panel
+    middle : float (2,), latitude and longitude around which coordinates are told
+    most_places : of a group
+    """
+
+    scheme: Scheme
+    layout: Layout
+    expect: Expect
+    names: dict[str, pl.DataFrame]
+    pooled: Pooled
+    places: Places
+    residuals: np.ndarray
+    middle: np.ndarray
+    most_places: int = MOST_PLACES
+
+    @classmethod
+    def of(cls, panel: SalesPanel, pooled: Pooled, *, scheme: Scheme, layout: Layout, expect: Expect,
+           names: dict[str, pl.DataFrame], middle: np.ndarray | None = None, scale: float | None = None,
+           most_places: int = MOST_PLACES) -> Self:
+        """Of a panel; `middle` and `scale` (km over which nearness falls) are those of training when it is over."""
+        places = Places.of(panel, scale=scale)
+        own = residuals(pooled.group_index[LOCATION], half=max(2, scheme.rhythm.recent // 2))
+        located = places.spots[places.located]
+        around = middle if middle is not None else located.mean(axis=0) if len(located) else np.zeros(2)
+        return cls(scheme, layout, expect, names, pooled, places, rows_of(places, own, pooled.keys[LOCATION][LOCATION]), around,
+                   most_places)
+
+    def who(self, series: pl.DataFrame) -> Who:
+        """Which series a table of items and locations (sorted, as a panel's) holds."""
+        place = self.places.codes(series[LOCATION])
+        rank = np.empty(len(self.places), dtype=np.int64)
+        rank[self.places.order()] = np.arange(len(self.places))
+        codes = group_codes(series, self.names)
+        identity = {k: np.where(codes[k] < self.names[k].height, codes[k] + 1, 0) for k in codes}
+        spots = self.places.spots - self.middle
+        spots[:, 1] *= np.cos(np.radians(self.middle[0]))
+        told = np.column_stack([np.clip(np.nan_to_num(spots) * 111.2 / _SPREAD_KM, -5, 5), self.places.located])
+        run = series[ITEM].rle_id().to_numpy().astype(np.int64)
+        return Who(run, place, rank[place], identity[ITEM], identity[LOCATION], told[place])
+
+    def block_of(self, panel: SalesPanel, *, context: int, horizon: int) -> Block:
+        """A run of series as arrays."""
+        return make_block(panel, self.scheme, context=context, horizon=horizon, keys=self.pooled.keys)
+
+    def look(self, block: Block, who: Who, *, origin: int, hidden: np.ndarray | None = None, last: int | None = None,
+             steps: int | None = None) -> Snapshot:
+        """Stand at a column of a block; see `snapshot`."""
+        return snapshot(block, self.pooled, self.scheme, self.layout, origin=origin, expect=self.expect, where=who.where,
+                        names=(who.item, who.location), hidden=hidden, last=last, steps=steps)
+
+    def links(self, which: np.ndarray) -> np.ndarray:
+        """float32 (..., K, K, R): relations of places at positions (..., K), -1 for none."""
+        return links(self.places, which, residuals=self.residuals)

@@ -1,0 +1,196 @@
+"""The sampler: batches of windows out of a panel, each drawn again from its number alone.
+
+The panel stays the table that it is. It is visited a shelf at a time (whole items, so that an item's places stay together), a
+shelf is laid out as arrays once a visit, looked at from a few origins of the past, and left again; so memory is bounded whatever
+the panel's size. Which shelf, which origins and which batch follow from (seed, number of the batch), so that a training that
+was killed goes on without any state of the sampler.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields
+from threading import Lock
+
+import numpy as np
+
+from shelfcast.features.block import Block
+from shelfcast.nn.batch import Batch
+from shelfcast.nn.channels import Snapshot
+from shelfcast.nn.surroundings import Surroundings, Who
+from shelfcast.panel import SalesPanel
+
+SHELF_CELLS = 2_000_000  # series x periods that are laid out at once
+ORIGINS_A_VISIT = 4
+HALF_LIFE_YEARS = 2.0  # of an origin's weight
+BLIND = 0.15  # weight of origins that do not know last year, where the forecast does
+SERIES_A_BATCH = 256
+
+
+def groups_of(item: np.ndarray, rank: np.ndarray, most: int) -> np.ndarray:
+    """int (G, P), -1 for padding: rows of a run of series, one group an item, cut where an item has more than `most` places.
+
+    Parameters
+    ----------
+    item : int (N,), rising
+    rank : int (N,), position of the series' place along the curve that orders places
+    """
+    order = np.lexsort((rank, item))
+    starts = np.flatnonzero(np.r_[True, np.diff(item[order]) != 0])
+    within = np.arange(len(item)) - np.repeat(starts, np.diff(np.r_[starts, len(item)]))
+    sizes = np.diff(np.r_[starts, len(item)])
+    parts = -(-sizes // most)
+    length = -(-sizes // parts)  # parts of an item are of about the same size
+    each = np.repeat(length, sizes)
+    group = np.repeat(np.r_[0, np.cumsum(parts)[:-1]], sizes) + within // each
+    out = np.full((int(parts.sum()), int(length.max())), -1, dtype=np.int64)
+    out[group, within % each] = order
+    return out
+
+
+def batch_of(view: Snapshot, groups: np.ndarray, place: np.ndarray, *, links: Callable[[np.ndarray], np.ndarray]) -> Batch:
+    """A batch of some groups (rows of `groups_of`) of a snapshot.
+
+    Parameters
+    ----------
+    place : int (N,), position of each series' place; -1 for none
+    links : from positions of places (G, P) to their relations (G, P, P, R)
+    """
+    there = groups >= 0
+    groups = groups[:, there.any(axis=0)]
+    there = groups >= 0
+    at = np.maximum(groups, 0)
+
+    def rows(values: np.ndarray) -> np.ndarray:
+        return values[at]
+
+    weight = np.where(there, rows(view.weight), 0.0).astype(np.float32)
+    related = links(np.where(there, place[at], -1))
+    return Batch(rows(view.x), rows(view.anchor), rows(view.static), view.item[at[:, 0]], np.where(there, rows(view.place), 0),
+                 related, there, rows(view.scale), weight, rows(view.truth), rows(view.lower))
+
+
+class Windows:
+    """Windows of a panel's past, for training.
+
+    Parameters
+    ----------
+    reach : periods of history that are laid out at most
+    cold : share of series that are shown as if they were new
+    held_back : periods before the cutoff whose sales are kept for validation
+    """
+
+    def __init__(self, panel: SalesPanel, surroundings: Surroundings, *, reach: int, seed: int, cold: float = 0.0,
+                 held_back: int = 0, series: int = SERIES_A_BATCH) -> None:
+        self._panel, self._with, self._seed, self._cold, self._held_back = panel, surroundings, seed, cold, held_back
+        self._reach = reach
+        self._who = who = surroundings.who(panel.series)
+        self._shelves = shelves_of(who.run, max(1, SHELF_CELLS // reach))
+        self._groups = [groups_of(who.run[a:b], who.rank[a:b], surroundings.most_places) for a, b in self._shelves]
+        widest = max(g.shape[1] for g in self._groups)
+        self._size = max(1, series // widest)
+        self._counts = np.array([-(-len(g) * ORIGINS_A_VISIT // self._size) for g in self._groups])
+        self._visits: OrderedDict[tuple[int, int], Future[list[Batch]]] = OrderedDict()
+        self._lock = Lock()
+        self._worker = ThreadPoolExecutor(1)
+
+    @property
+    def a_round(self) -> int:
+        """Batches until every shelf has been visited once."""
+        return int(self._counts.sum())
+
+    def batch(self, number: int) -> Batch:
+        """The batch of a number, from 0; the same whenever and in whatever order it is asked for."""
+        visit, position = self._visit_of(number)
+        batches = self._prepared(visit).result()
+        self._prepared(self._visit_of(number - position + len(batches))[0])  # in the background, while this one is learned from
+        return batches[position]
+
+    def validation(self) -> Iterator[Batch]:
+        """The last origin whose whole horizon was held back, for at most some thousand series; nothing where none was."""
+        if not self._held_back:
+            return
+        generator = np.random.default_rng([self._seed, 2])
+        for shelf in generator.permutation(len(self._shelves))[:1]:
+            block, who = self._laid_out(int(shelf))
+            view = self._with.look(block, who, origin=block.sales.shape[1] - 1 - self._held_back)
+            groups = self._groups[shelf]
+            chosen = groups[np.sort(generator.permutation(len(groups))[:max(1, 4_096 // groups.shape[1])])]
+            for start in range(0, len(chosen), self._size):
+                yield batch_of(view, chosen[start:start + self._size], who.place, links=self._with.links)
+
+    def _visit_of(self, number: int) -> tuple[tuple[int, int], int]:
+        """((round, position in it), position in the visit) of a batch."""
+        lap, rest = divmod(number, self.a_round)
+        ends = np.cumsum(self._counts[self._order(lap)])
+        at = int(np.searchsorted(ends, rest, side="right"))
+        return (lap, at), rest - (int(ends[at - 1]) if at else 0)
+
+    def _order(self, lap: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, 0, lap]).permutation(len(self._shelves))
+
+    def _prepared(self, visit: tuple[int, int]) -> Future[list[Batch]]:
+        with self._lock:
+            if visit not in self._visits:
+                self._visits[visit] = self._worker.submit(self._visit, visit)
+                while len(self._visits) > 2:
+                    self._visits.popitem(last=False)
+            self._visits.move_to_end(visit)
+            return self._visits[visit]
+
+    def _laid_out(self, shelf: int) -> tuple[Block, Who]:
+        run = slice(*self._shelves[shelf])
+        block = self._with.block_of(self._panel.select(run), context=self._reach, horizon=self._with.layout.horizon)
+        return block, self._who.take(run)
+
+    def _visit(self, visit: tuple[int, int]) -> list[Batch]:
+        lap, position = visit
+        shelf = int(self._order(lap)[position])
+        generator = np.random.default_rng([self._seed, 1, lap, position])
+        block, who = self._laid_out(shelf)
+        groups = self._groups[shelf]
+        last = block.sales.shape[1] - 1 - self._held_back
+        origins = self._origins(last, generator)
+        pairs = generator.permutation(len(origins) * len(groups))
+        views = []
+        for origin in origins:
+            hidden = generator.random(len(block.sales)) < self._cold if self._cold else None
+            views.append(self._with.look(block, who, origin=int(origin), hidden=hidden, last=last))
+        whole = _stacked(views)
+        every = np.concatenate([np.where(groups >= 0, groups + k * len(block.sales), -1) for k in range(len(origins))])[pairs]
+        places = np.tile(who.place, len(origins))
+        return [batch_of(whole, every[a:a + self._size], places, links=self._with.links)
+                for a in range(0, len(every), self._size)]
+
+    def _origins(self, last: int, generator: np.random.Generator) -> np.ndarray:
+        """Columns to stand at: more of the recent ones, and more of those that know last year, where the forecast will."""
+        rhythm = self._with.scheme.rhythm
+        early = max(int(rhythm.halves[1]), 2) - 1
+        candidates = np.arange(min(early, last - 1), last)
+        weight = 0.5 ** ((last - candidates) / (HALF_LIFE_YEARS * rhythm.year))
+        if last >= rhythm.year + rhythm.halves[1]:
+            weight = weight * np.where(candidates >= rhythm.year + rhythm.halves[1], 1.0, BLIND)
+        horizon = self._with.layout.horizon
+        weight = weight * np.minimum(last - candidates, horizon) / horizon  # the latest origins have few steps to learn from
+        return generator.choice(candidates, ORIGINS_A_VISIT, replace=len(candidates) < ORIGINS_A_VISIT, p=weight / weight.sum())
+
+
+def shelves_of(item: np.ndarray, most: int) -> list[tuple[int, int]]:
+    """Runs of whole items with at most `most` series; an item with more is cut."""
+    ends = np.r_[np.flatnonzero(np.diff(item)) + 1, len(item)]
+    found, start, before = [], 0, 0
+    for end in ends:  # over items of one shelf at a time, no series
+        if end - start > most and before > start:
+            found.append((start, int(before)))
+            start = int(before)
+        while end - start > most:
+            found.append((start, start + most))
+            start += most
+        before = end
+    if start < len(item):
+        found.append((start, len(item)))
+    return found
+
+
+def _stacked(views: list[Snapshot]) -> Snapshot:
+    return Snapshot(*(np.concatenate([getattr(v, f.name) for v in views]) for f in fields(Snapshot)))
