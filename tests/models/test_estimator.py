@@ -46,9 +46,15 @@ def before_and_after(X, y, day="2024-04-15"):
     return X.filter(past), y[past], X.filter(~past), y[~past]
 
 
-@parametrize_with_checks([SalesForecaster("naive"), SalesForecaster("profile"), SalesForecaster("boosted")],
+@parametrize_with_checks([SalesForecaster("naive"), SalesForecaster("profile")],
                          expected_failed_checks=lambda _: dict(EXPECTED_FAILED_CHECKS))
 def test_scikit_learn_finds_nothing_wrong(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([SalesForecaster("boosted"), SalesForecaster("theta")], expected_failed_checks=lambda _: dict(EXPECTED_FAILED_CHECKS))
+def test_scikit_learn_finds_nothing_wrong_with_slower_models(estimator, check):
     check(estimator)
 
 
@@ -246,6 +252,50 @@ def test_static_columns_are_attributes_of_items_and_places():
 def test_sales_below_zero_are_returns_and_may_be_forecast():
     y = np.tile([-1.0, 2.0], 30)
     assert SalesForecaster("naive", {"season": 2}).fit(np.zeros((60, 1)), y).predict(np.zeros((1, 1)))[0] < 0
+
+
+def test_a_period_without_a_row_means_what_absent_says():
+    X = pl.DataFrame({"date": pl.Series(["2024-01-01", "2024-01-04"]).str.to_date()})
+    ahead = pl.DataFrame({"date": pl.Series(["2024-01-05"]).str.to_date()})
+    usual = [SalesForecaster("naive", {"season": 2}, level=0.5, absent=how).fit(X, [4.0, 6.0]).predict(ahead)[0]
+             for how in ("missing", "zero")]
+    assert usual == [4.0, 0.0]  # of the first of January, and of the third
+    with pytest.raises(UnknownNameError, match="zero"):
+        SalesForecaster("naive", absent="nought").fit(X, [4.0, 6.0])
+
+
+def test_nothing_is_forecast_for_a_closed_day():
+    X = pl.DataFrame({"date": pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 3, 31), eager=True)}) \
+        .with_columns(open=(pl.col("date").dt.weekday() < 7).cast(pl.Float64))
+    y = np.where(X["open"].to_numpy() == 1, 8.0, 0.0)
+    model = SalesForecaster("profile", closed_when="open").fit(X[:84], y[:84])
+    np.testing.assert_array_equal(model.predict(X[84:]) == 0, y[84:] == 0)
+
+
+def test_an_item_may_be_a_category_of_pandas():
+    X, y = long_table()
+    X0, y0, X1, _ = before_and_after(X, y)
+    model = SalesForecaster("profile").fit(X0.to_pandas().astype({"item": "category"}), y0)
+    expected = SalesForecaster("profile").fit(X0, y0).predict(X1)
+    np.testing.assert_allclose(model.predict(X1.to_pandas().astype({"item": "category"})), expected)
+
+
+def test_a_forecast_does_not_move_when_later_sales_change():
+    X, y = long_table()
+    X0, y0, X1, y1 = before_and_after(X, y)
+    (train, test), *_ = SalesSplit(horizon=15, windows=1).split(pl.concat([X0, X1]), np.r_[y0, y1])
+    both, one, other = pl.concat([X0, X1]), np.r_[y0, y1], np.r_[y0, 100 * y1]
+    first, second = (SalesForecaster("profile").fit(both[train], sales[train]).predict(both[test]) for sales in (one, other))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_periods_that_nobody_asked_for_are_gaps():
+    """The third day alone: what the covariates of the first two will be is not known, and need not be."""
+    X, y = long_table()
+    X0, y0, X1, _ = before_and_after(X, y)
+    model = SalesForecaster("profile").fit(X0, y0)
+    third = (X1["date"].to_numpy() == np.datetime64("2024-04-17"))
+    np.testing.assert_allclose(model.predict(X1.filter(third)), model.predict(X1)[third])
 
 
 def test_nothing_is_forecast_before_fitting():

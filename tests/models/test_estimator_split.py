@@ -83,6 +83,7 @@ def test_settings_are_searched_on_real_sales(public_data):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_the_effort_of_trees_is_searched_on_real_sales(public_data):
     X, y = store_item(public_data, series=4)
     search = GridSearchCV(SalesForecaster("boosted", {"max_rows": 2_000}), {"settings__effort": ["fast", "full"]},

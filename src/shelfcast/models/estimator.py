@@ -29,6 +29,7 @@ from shelfcast.forecast import Forecast, check_levels
 from shelfcast.models.base import Forecaster
 from shelfcast.models.estimator_rows import Layout, is_frame, with_future
 from shelfcast.models.registry import load_model, make_model, save_model
+from shelfcast.names import Absent
 from shelfcast.panel import PERIOD, SERIES, SalesPanel
 
 try:
@@ -58,8 +59,12 @@ class SalesForecaster(RegressorMixin, BaseEstimator):
     that were learned from. The history ends at the last date that has sales.
 
     `predict` forecasts rows after the history. Rows within it are refused by name (DataError): the model has seen what was sold,
-    so that a number for them would look like a forecast and be none. Sales below zero in y are taken for returns, and
-    forecasts may then be negative.
+    so that a number for them would look like a forecast and be none; scores on training rows (`return_train_score`) are not to
+    be had. Any of the later rows can be asked for, in any order. Sales below zero in y are taken for returns, and forecasts may
+    then be negative. `score` is R2.
+
+    A pickle runs code when it is loaded; `shelfcast.models.registry.save_model(estimator.model_, folder)` writes a folder that
+    does not.
 
     Parameters
     ----------
@@ -71,6 +76,9 @@ class SalesForecaster(RegressorMixin, BaseEstimator):
     freq : length of a period (`D`, `W-FRI`, `M` ...); read from the dates when None, daily without dates
     known : columns that are known covariates; all that are neither key nor static when None
     static : columns that never change for an item or for a location; `latitude` and `longitude` (degrees) locate a place
+    absent : what a period without a row means between a series' first row and the last date: `missing` (nobody knows) or `zero`
+        (nothing was sold)
+    closed_when : known covariate that is 0 in periods when nothing can be sold (closed shop); then the forecast is 0
 
     Attributes
     ----------
@@ -86,9 +94,10 @@ class SalesForecaster(RegressorMixin, BaseEstimator):
     array([1., 2., 3.])
     """
 
-    def __init__(self, model: str = "profile", settings: Mapping[str, object] | None = None, *, level: float | None = None,
+    def __init__(self, model: str = "profile", settings: Mapping[str, object] | None = None, level: float | None = None, *,
                  date: str | None = "date", item: str = "item", location: str = "location", freq: str | None = None,
-                 known: Sequence[str] | None = None, static: Sequence[str] = ()) -> None:
+                 known: Sequence[str] | None = None, static: Sequence[str] = (), absent: Absent = "missing",
+                 closed_when: str | None = None) -> None:
         self.model = model
         self.settings = settings
         self.level = level
@@ -98,6 +107,8 @@ class SalesForecaster(RegressorMixin, BaseEstimator):
         self.freq = freq
         self.known = known
         self.static = static
+        self.absent = absent
+        self.closed_when = closed_when
 
     # -- parameters -------------------------------------------------------------------------------------------------
 
@@ -177,7 +188,7 @@ class SalesForecaster(RegressorMixin, BaseEstimator):
 
     def _layout(self) -> Layout:
         return Layout(date=self.date, item=self.item, location=self.location, freq=self.freq, static=tuple(self.static),
-                      known=None if self.known is None else tuple(self.known))
+                      known=None if self.known is None else tuple(self.known), absent=self.absent, closed_when=self.closed_when)
 
     def _checked(self, X: Any, *, first: bool) -> Any:
         """X as scikit-learn wants it checked: a table has the columns that were learned, an array is (n, columns) of numbers."""

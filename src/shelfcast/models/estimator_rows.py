@@ -6,14 +6,14 @@ those that were learned from. Every column that is no key is a known covariate, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import polars as pl
 
 from shelfcast.data.lines import refuse_reserved
 from shelfcast.errors import DataError, MissingExtraError, SettingsError, UnknownNameError, shorten
-from shelfcast.names import ALL, DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, SALES, Kind
+from shelfcast.names import ALL, DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, SALES, Absent, Kind
 from shelfcast.panel import PERIOD, SERIES, SalesPanel
 from shelfcast.periods import Frequency, infer_frequency
 
@@ -31,6 +31,8 @@ class Layout:
     freq : length of a period; read from the dates when None, daily without dates
     known : known covariates; every column that is no key and not static when None
     static : columns that never change for an item, or for a location; `latitude` and `longitude` locate a place
+    absent : what a period without a row means, as in SalesPanel
+    closed_when : known covariate that is 0 where nothing can be sold
     """
 
     date: str | None = DATE
@@ -39,6 +41,8 @@ class Layout:
     freq: str | None = None
     known: tuple[str, ...] | None = None
     static: tuple[str, ...] = ()
+    absent: Absent = "missing"
+    closed_when: str | None = None
 
     def table(self, X: Any) -> pl.DataFrame:
         """X as a table with `item`, `location` and the other columns; a column `date` unless rows are consecutive.
@@ -66,7 +70,7 @@ class Layout:
         rest = [c for c in table.columns if c not in wanted.values()]
         for name in rest:
             refuse_reserved_key(name)
-        table = table.select(*(pl.col(column).alias(role) for role, column in wanted.items()), *rest)
+        table = table.select(*(_key(table, column).alias(role) for role, column in wanted.items()), *rest)
         for role in wanted:
             if table[role].null_count():
                 at = int(table[role].is_null().arg_max() or 0)
@@ -91,28 +95,29 @@ class Layout:
             return Frequency.parse(self.freq)
         return infer_frequency(table[DATE]) if DATE in table.columns else Frequency("D")
 
-    def periods(self, X: Any, frequency: Frequency | None = None, *, after: int | None = None) -> pl.DataFrame:
-        """The rows of X, in their order, with `item`, `location`, `period` (a number) and the other columns.
+    def periods(self, X: Any, frequency: Frequency | None = None, *, after: int | None = None) -> tuple[pl.DataFrame, Frequency]:
+        """The rows of X, in their order, with `item`, `location`, `period` (a number) and the other columns; the frequency.
 
         Parameters
         ----------
-        frequency : of the dates; as told, or as the dates show, when None
+        frequency : of the periods; as told, or as the dates show, when None
         after : the period before the first row, where rows are consecutive; by default the rows begin on a Monday
         """
         table = self.table(X)
         frequency = frequency or self.frequency(table)
         if DATE in table.columns:
-            return table.select(*KEYS, frequency.number_of(pl.col(DATE)).alias(PERIOD), pl.exclude(*KEYS, DATE))
-        first = (frequency.number(_FIRST_DAY) if after is None else after + 1)
+            return table.select(*KEYS, frequency.number_of(pl.col(DATE)).alias(PERIOD), pl.exclude(*KEYS, DATE)), frequency
+        first = frequency.number(_FIRST_DAY) if after is None else after + 1
         numbers = np.arange(first, first + table.height, dtype=np.int32)
-        return table.select(*KEYS, pl.Series(PERIOD, numbers), pl.exclude(*KEYS))
+        return table.select(*KEYS, pl.Series(PERIOD, numbers), pl.exclude(*KEYS)), frequency
 
     def learned(self, X: Any, y: np.ndarray) -> SalesPanel:
         """The panel of X and sales y (n,), units; nan where sales are not known."""
         if not np.isfinite(y).any():
             raise SettingsError(f"y holds no sales: all {len(y):,} values are missing (Input y contains NaN only).")
-        frequency = self.frequency(self.table(X))
-        table = self.periods(X, frequency)
+        if self.absent not in get_args(Absent):
+            raise UnknownNameError("meaning of absent", str(self.absent), get_args(Absent))
+        table, frequency = self.periods(X)
         known = self.covariates(table)
         rows = table.select(*KEYS, PERIOD, pl.Series(SALES, y).fill_nan(None), *(_plain(table, c) for c in known))
         kinds: dict[str, Kind] = {**dict.fromkeys(known, "known")}
@@ -121,7 +126,8 @@ class Layout:
         # Rows without dates are counted on from their last one, with or without sales.
         cutoff = None if is_frame(X) and self.date is not None else int(table[PERIOD][-1])
         return SalesPanel.from_periods(rows, frequency, cutoff=cutoff, covariates=kinds, net_of_returns=bool((y < 0).any()),
-                                       items=attributes[ITEM], places=attributes[LOCATION])
+                                       items=attributes[ITEM], places=attributes[LOCATION], absent=self.absent,
+                                       closed_when=self.closed_when)
 
     def asked(self, panel: SalesPanel, X: Any) -> pl.DataFrame:
         """The rows of X as `series` of the panel, `period` after its cutoff and known covariates, in the order of X.
@@ -131,7 +137,7 @@ class Layout:
         DataError
             If a row's series was not learned from, its period lies in the history, or its covariate is of another type.
         """
-        table = self.periods(X, panel.frequency, after=panel.cutoff)
+        table, _ = self.periods(X, panel.frequency, after=panel.cutoff)
         known = [name for name, kind in panel.covariates.items() if kind == "known"]
         for name in known:
             if name not in table.columns:
@@ -205,6 +211,11 @@ def refuse_reserved_key(name: str) -> None:
     """A covariate must not be called as the columns are that a panel puts beside it; `price` and `promo` are covariates."""
     if name in (ITEM, LOCATION, DATE, SALES, SERIES, PERIOD):
         refuse_reserved(name)
+
+
+def _key(table: pl.DataFrame, column: str) -> pl.Expr:
+    """A key; a categorical one as text, since the codes of two tables have nothing to do with each other."""
+    return pl.col(column).cast(pl.String) if table.schema[column] in (pl.Categorical, pl.Enum) else pl.col(column)
 
 
 def _plain(table: pl.DataFrame, name: str) -> pl.Expr:

@@ -62,7 +62,7 @@ class SalesSplit(BaseCrossValidator):
         layout = Layout(date=self.date, item=self.item, location=self.location, freq=self.freq, known=())
         sales = np.zeros(len(X)) if y is None else column_or_1d(y).astype(np.float64)
         panel = layout.learned(X, sales)
-        rows = layout.periods(X, panel.frequency)
+        rows, _ = layout.periods(X, panel.frequency)
         period = rows[PERIOD].to_numpy()
         start = rows.select(pl.col(PERIOD).min().over(KEYS)).to_series().to_numpy()
         for cutoff in window_cutoffs(panel, horizon=self.horizon, count=self.windows, step=self.step):
