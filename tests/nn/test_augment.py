@@ -60,7 +60,7 @@ def test_a_share_of_series_is_altered_and_the_others_are_not_touched_at_all(way)
     every = touched(WAYS[way](BATCH, np.random.default_rng(0), 1.0))
     assert equal(none, BATCH)
     assert not half[~BATCH.there].any() and not every[~BATCH.there].any()
-    assert 0.25 < half[BATCH.there].mean() < 0.75 and every[BATCH.there].mean() > 0.9
+    assert 0.25 < half[BATCH.there].mean() < 0.75 and every[BATCH.there].mean() > 0.85
 
 
 @pytest.mark.parametrize("way", sorted(set(WAYS) - {"mixing", "channels"}))
