@@ -80,6 +80,7 @@ def test_a_panel_without_places_still_has_places():
 def test_the_region_is_the_attribute_that_was_asked_for():
     attributes = TOWNS.with_columns(pl.Series("chain", ["A", "A", "B", "B", "A", "B"]))
     assert Places.of(panel_of(attributes), region="chain").regions == ("A", "B")
+    assert Places.of(panel_of(TOWNS)).attribute == "region" and Places.of(panel_of(None, ["a"])).attribute is None
     with pytest.raises(UnknownNameError, match="Did you mean 'region'"):
         Places.of(panel_of(attributes), region="regio")
     with pytest.raises(UnknownNameError, match="no attribute of places"):
@@ -160,7 +161,7 @@ def test_near_towns_are_nearer_and_share_a_region():
     assert found[des_moines, ankeny, 0] > found[des_moines, davenport, 0] > 0
     assert found[des_moines, ankeny, 2] == 1 and found[des_moines, davenport, 2] == 0
     assert (np.delete(found[web], web, axis=0)[:, [0, 2]] == 0).all()
-    assert found[0, 1, 1] == pytest.approx(100 / 130)
+    assert found[0, 1, 1] == pytest.approx(100 / 400)
 
 
 def test_relations_of_some_places_are_those_among_all_of_them():
@@ -169,6 +170,17 @@ def test_relations_of_some_places_are_those_among_all_of_them():
     assert found.shape == (2, 3, 3, 3)
     assert np.allclose(found[1], whole[np.ix_(which[1], which[1])], atol=1e-6)
     assert (found[0, 2, :2] == 0).all() and (found[0, 2, 2] == 1).all()
+
+
+def test_relations_as_of_an_origin_do_not_know_what_came_after_it():
+    places, which = Places.of(panel_of(TOWNS)), np.array([[0, 1, 2], [0, 1, 2]])
+    own = np.random.default_rng(0).normal(size=(7, 100)).astype(np.float32)
+    altered = own.copy()
+    altered[:, 60:] = 9.0
+    a, b = (links(places, which, residuals=r, upto=np.array([60, 80])) for r in (own, altered))
+    assert (a[0] == b[0]).all() and not (a[1] == b[1]).all()
+    assert np.allclose(a[0], links(places, which[0], residuals=own[:, :60]), atol=1e-6)
+    assert (links(places, which[0], residuals=own, upto=-3)[..., 1] == np.eye(3)).all()
 
 
 def test_a_position_that_is_no_place_is_refused():

@@ -35,6 +35,7 @@ class Places:
     region : int64 (P,), position in `regions`; -1 where not known
     regions : names of the regions, sorted
     scale : km over which nearness falls to 1/e
+    attribute : whose values the regions are; None where there are none, or they are cells
     """
 
     location: pl.Series
@@ -42,6 +43,7 @@ class Places:
     region: np.ndarray
     regions: tuple[str, ...]
     scale: float
+    attribute: str | None = None
 
     @classmethod
     def of(cls, panel: SalesPanel, *, region: str | None = None, cells: int | None = None, scale: float | None = None) -> Self:
@@ -68,6 +70,7 @@ class Places:
             twice = table.filter(table[LOCATION].is_duplicated())[LOCATION][0]
             raise DataError(f"The table of places has location {shorten(twice)} more than once. Keep one row for each.")
         spots = _spots(table)
+        chosen = None
         if cells is not None:
             codes = hexagons(spots, cells)
             texts = pl.Series([f"{c:x}" if c else None for c in codes.tolist()], dtype=pl.String)
@@ -80,7 +83,8 @@ class Places:
         code = dict(zip(regions, range(len(regions)), strict=True))
         found = texts.replace_strict(code, default=NOBODY, return_dtype=pl.Int64) if regions else pl.repeat(NOBODY, table.height,
                                                                                                           eager=True)
-        return cls(names[LOCATION], spots, found.to_numpy().astype(np.int64), regions, usual_gap(spots) if scale is None else scale)
+        return cls(names[LOCATION], spots, found.to_numpy().astype(np.int64), regions,
+                   usual_gap(spots) if scale is None else scale, chosen)
 
     def __len__(self) -> int:
         return len(self.location)
@@ -119,7 +123,8 @@ def blocks(order: np.ndarray, most: int) -> list[np.ndarray]:
     return np.array_split(order, max(1, -(-len(order) // most)))
 
 
-def links(places: Places, which: np.ndarray, *, residuals: np.ndarray | None = None, pull: float = PULL) -> np.ndarray:
+def links(places: Places, which: np.ndarray, *, residuals: np.ndarray | None = None, upto: np.ndarray | int | None = None,
+          pull: float = PULL) -> np.ndarray:
     """How places are related to each other, for several sets of places at once.
 
     near         exp(-km / scale), 0 where a coordinate is not known
@@ -131,7 +136,10 @@ def links(places: Places, which: np.ndarray, *, residuals: np.ndarray | None = N
     places : P places
     which : int (..., K), positions of places; -1 for none
     residuals : float (P + 1, T), a row a place in the order of `places`, and a last row of zeros for -1; None: nothing is known.
-        `likeness.residuals(index)[rows]`, where `rows` are the places' rows of the index, makes them
+        `rows_of` makes them
+    upto : columns of the residuals that are read, from the first on: a number, or int (...,), one for each set, such as those
+        up to its origin; all when None
+    pull : common periods that the guess "not alike" is worth; `likeness.usual_pull` learns it
 
     Returns
     -------
@@ -148,7 +156,10 @@ def links(places: Places, which: np.ndarray, *, residuals: np.ndarray | None = N
     spots = np.vstack([places.spots, [[np.nan, np.nan]]])[which]
     out[..., 0] = np.nan_to_num(np.exp(-great_circle(spots[..., :, None, :], spots[..., None, :, :]) / places.scale), nan=0.0)
     if residuals is not None:
-        found = residual_correlation(residuals[which], pull=pull)
+        own = residuals[which]
+        if upto is not None:
+            own = np.where(np.arange(own.shape[-1]) < np.asarray(upto)[..., None, None], own, 0)
+        found = residual_correlation(own, pull=pull)
         out[..., 1] = (found + np.swapaxes(found, -1, -2)) / 2
     region = np.append(places.region, NOBODY)[which]
     out[..., 2] = (region[..., :, None] == region[..., None, :]) & (region != NOBODY)[..., :, None]
