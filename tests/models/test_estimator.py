@@ -53,7 +53,8 @@ def test_scikit_learn_finds_nothing_wrong(estimator, check):
 
 
 @pytest.mark.slow
-@parametrize_with_checks([SalesForecaster("boosted"), SalesForecaster("theta")], expected_failed_checks=lambda _: dict(EXPECTED_FAILED_CHECKS))
+@parametrize_with_checks([SalesForecaster("boosted"), SalesForecaster("theta")],
+                         expected_failed_checks=lambda _: dict(EXPECTED_FAILED_CHECKS))
 def test_scikit_learn_finds_nothing_wrong_with_slower_models(estimator, check):
     check(estimator)
 
