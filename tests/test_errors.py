@@ -1,5 +1,7 @@
 """Errors: one tree, exit codes, and messages that stay short however long the input was."""
 
+import pickle
+
 import pytest
 
 from shelfcast.errors import (
@@ -20,6 +22,15 @@ from shelfcast.errors import (
 ])
 def test_each_error_has_its_exit_code_and_its_relatives(kind, also, code):
     assert issubclass(kind, ShelfcastError) and issubclass(kind, also) and kind.exit_code == code
+
+
+@pytest.mark.parametrize("error", [
+    DataError("no sales"), SettingsError("wrong"), SourceError("no file"), WeightsError("damaged"),
+    UnknownNameError("model", "boostd", ["boosted"]), MissingExtraError("Networks", "train", "torch"),
+], ids=lambda e: type(e).__name__)
+def test_an_error_comes_whole_out_of_a_worker_process(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.args, vars(again)) == (type(error), str(error), error.args, vars(error))
 
 
 def test_an_unknown_name_is_told_the_nearest_and_the_known_ones():

@@ -14,12 +14,17 @@ An error says what is wrong with the value, where, and what to do next. `exit_co
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class ShelfcastError(Exception):
     """Base of all: catch this one to catch every error that is not our bug."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error comes whole out of a worker process, also a kind whose message is made of other arguments."""
+        return _again, (type(self), self.args, dict(vars(self)))
 
 
 class DataError(ShelfcastError):
@@ -72,6 +77,13 @@ class MissingExtraError(ShelfcastError, ImportError):
         super().__init__(f"{purpose} needs the package {package!r}, which is not installed. "
                          f"Install it with: pip install 'shelfcast[{extra}]'")
         self.extra = extra
+
+
+def _again(kind: type[ShelfcastError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ShelfcastError:
+    """The error as it was; __init__ would make its message anew from what is no longer known."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(attributes)
+    return error
 
 
 def shorten(text: object, limit: int = 80) -> str:
