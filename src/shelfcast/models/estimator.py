@@ -9,7 +9,8 @@
     search.predict(tomorrow)     # the same columns for dates after those of X
 
 The one thing that differs from a regressor: rows are moments, so a forecast of rows that were learned from is refused instead
-of given, and cross-validation that trains on the future of what it tests fails instead of flattering.
+of given, and cross-validation that trains on the future of what it tests fails instead of flattering. (A bare array has no dates
+by which to notice; there use SalesSplit or TimeSeriesSplit.)
 
 This file imports scikit-learn (extra `sklearn`) and is itself imported on first use.
 """
