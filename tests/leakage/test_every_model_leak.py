@@ -15,7 +15,8 @@ HORIZON = 7
 DAYS = 330
 SERIES = 10
 CUTOFF = date(2024, 11, 15)
-CHEAP: dict[str, dict[str, object]] = {"ets": {"context": 42}, "boosted": {"effort": "fast", "threads": 1}}
+CHEAP: dict[str, dict[str, object]] = {"ets": {"context": 42}, "boosted": {"effort": "fast", "threads": 1},
+                                          "spacetime": {"steps": 4, "width": 16, "heads": 2, "layers": 1}}
 
 
 def whole(factor: float = 1.0) -> SalesPanel:

@@ -31,6 +31,7 @@ _FORMAT: Final = 1
 _CONTEXT: Final = {"h": 336, "D": 196, "W": 64, "M": 36, "Q": 16, "Y": 8}
 _PATCH: Final = {"h": 24, "D": 7, "W": 4, "M": 3, "Q": 2, "Y": 1}
 _SERIES_A_RUN: Final = 512  # forecast at once
+FEWEST_WINDOWS: Final = 200  # series times origins; below this a network finds nothing that holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +129,15 @@ class SpaceTime:
         sample = draw_sample(panel, horizon=s.horizon, most_series=3_000, seed=s.seed, country=s.country)
         base = ProfileSettings(seed=s.seed, horizon=s.horizon, country=s.country)
         self.profile_ = Profile(base).fit_sample(sample, net_of_returns=panel.net_of_returns)
+        self.net_of_returns_ = panel.net_of_returns
+        origins = sample.block.sales.shape[1] - 1 - int(sample.scheme.rhythm.halves[1])
+        have = max(origins, 0) * len(panel)
+        self.runner_: Runner | None = None
+        self.reason_ = ""
+        if have < FEWEST_WINDOWS:
+            self.reason_ = (f"history gives {have:,} past forecasts to learn from and a network needs {FEWEST_WINDOWS:,}; the "
+                            f"profile forecasts instead")
+            return self
         unit, scheme = panel.frequency.unit, sample.scheme
         reach = sample.block.sales.shape[1]
         context = min(s.context or _CONTEXT[unit], reach)
@@ -164,7 +174,6 @@ class SpaceTime:
         self.weights_ = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
         self.onnx_ = to_onnx(network)
         self.runner_ = Runner(self.onnx_, threads=s.threads)
-        self.net_of_returns_ = panel.net_of_returns
         return self
 
     def _expect(self, flat: np.ndarray, terms: np.ndarray) -> np.ndarray:
@@ -175,13 +184,15 @@ class SpaceTime:
         require_fitted(self, "runner_")
         checked = check_levels(levels)
         require_future(panel, check_horizon(horizon))
+        if self.runner_ is None:
+            return self.profile_.predict(panel, horizon=horizon, levels=levels)
         quantiles, mean, _ = self._forecast(panel, horizon, checked)
         return Forecast(panel.series.select("item", "location"), panel.frequency, panel.cutoff, checked, quantiles, mean)
 
     def place_weights(self, panel: SalesPanel) -> pl.DataFrame:
         """How much weight the other places had in each series' forecast: table of item, location, weight (0 to 1)."""
         require_fitted(self, "runner_")
-        weight = self._forecast(panel, self.layout_.horizon, (0.5,))[2]
+        weight = np.zeros(len(panel)) if self.runner_ is None else self._forecast(panel, self.layout_.horizon, (0.5,))[2]
         return panel.series.select("item", "location").with_columns(pl.Series("weight", weight))
 
     def _forecast(self, panel: SalesPanel, horizon: int, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -191,6 +202,7 @@ class SpaceTime:
                                  middle=self.middle_, scale=self.km_)
         who = around.who(panel.series)
         context, steps = scheme.rhythm.context, max(horizon, layout.horizon)
+        assert self.runner_ is not None
         quantiles = np.empty((len(panel), horizon, len(levels)))
         mean, gate = np.empty((len(panel), horizon)), np.empty(len(panel))
         for a, b in shelves_of(who.run, max(1, SHELF_CELLS // (context + steps))):
@@ -221,11 +233,13 @@ class SpaceTime:
         from safetensors.numpy import save_file
 
         self.profile_.save(folder)
-        save_file({k: np.ascontiguousarray(v) for k, v in self.weights_.items()}, folder / "network.safetensors")
-        (folder / "network.onnx").write_bytes(self.onnx_)
-        about: dict[str, Any] = {
-            "format": _FORMAT, "settings": asdict(self.settings), "shape": self.shape_, "layout": self.layout_.as_json(),
-            "levels": self.levels_, "middle": self.middle_.tolist(), "km": self.km_, "net_of_returns": self.net_of_returns_}
+        about: dict[str, Any] = {"format": _FORMAT, "settings": asdict(self.settings), "net_of_returns": self.net_of_returns_,
+                                 "reason": self.reason_, "network": None}
+        if self.runner_ is not None:
+            save_file({k: np.ascontiguousarray(v) for k, v in self.weights_.items()}, folder / "network.safetensors")
+            (folder / "network.onnx").write_bytes(self.onnx_)
+            about["network"] = {"shape": self.shape_, "layout": self.layout_.as_json(), "levels": self.levels_,
+                                "middle": self.middle_.tolist(), "km": self.km_}
         (folder / "spacetime.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -239,10 +253,14 @@ class SpaceTime:
 
             model = cls(SpaceTimeSettings(**about["settings"]))
             model.profile_ = Profile.load(folder)
+            model.net_of_returns_, model.reason_, model.runner_ = about["net_of_returns"], about["reason"], None
+            if about["network"] is None:
+                return model
+            net = about["network"]
             model.names_ = model.profile_.pooled_.keys
-            model.layout_ = Layout.from_json(about["layout"])
-            model.shape_, model.levels_ = about["shape"], tuple(about["levels"])
-            model.middle_, model.km_, model.net_of_returns_ = np.array(about["middle"]), about["km"], about["net_of_returns"]
+            model.layout_ = Layout.from_json(net["layout"])
+            model.shape_, model.levels_ = net["shape"], tuple(net["levels"])
+            model.middle_, model.km_ = np.array(net["middle"]), net["km"]
             model.weights_ = load_file(folder / "network.safetensors")
             model.onnx_ = (folder / "network.onnx").read_bytes()
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -17,14 +18,16 @@ from shelfcast.errors import MissingExtraError, WeightsError
 from shelfcast.nn.batch import INPUTS, Batch
 
 if TYPE_CHECKING:
-    from shelfcast.nn.network import SpaceTimeNetwork
+    from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork
 
 OUTPUTS: Final = ("out_quantiles", "out_mean", "out_dispersion", "out_gate")  # names that no step inside has
 _AXES: Final = {"x": 2, "anchor": 2, "static": 2, "item": 1, "place": 2, "links": 3, "there": 2}  # leading axes of any length
 
 
 def to_onnx(network: "SpaceTimeNetwork") -> bytes:
-    """The network in evaluation mode as an ONNX model; inputs are those of a `Batch`, outputs quantiles, mean, dispersion, gate.
+    """The network in evaluation mode as an ONNX model; inputs are those of a `Batch`, outputs as in `OUTPUTS`.
+
+    The graph is that of the network's settings alone: it is traced once for each, and the weights are put into it.
 
     Raises
     ------
@@ -32,11 +35,29 @@ def to_onnx(network: "SpaceTimeNetwork") -> bytes:
         If the packages that translate PyTorch are not installed.
     """
     try:
+        import onnx
         import onnxscript  # noqa: F401 -- what torch translates with; asked for here so that its absence is told in our words
-        import torch
+        from onnx.numpy_helper import from_array
     except ImportError as error:
-        raise MissingExtraError("Exporting a network", "train", error.name or "torch") from error
-    s = network.settings
+        raise MissingExtraError("Exporting a network", "train", error.name or "onnx") from error
+    model = onnx.load_from_string(_graph(network.settings))
+    weights = {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+    for held in model.graph.initializer:
+        if held.name in weights:
+            held.CopyFrom(from_array(weights.pop(held.name), held.name))
+    if weights:
+        raise AssertionError(f"The exported graph lacks {sorted(weights)}; forecasts would not be the trained network's.")
+    return bytes(model.SerializeToString())
+
+
+@lru_cache(maxsize=8)
+def _graph(settings: "NetworkSettings") -> bytes:
+    """A network of these settings, its weights as they begin, as an ONNX model."""
+    import torch
+
+    from shelfcast.nn.network import SpaceTimeNetwork
+
+    s = settings
     groups, places = 2, 3  # any; the axes are free
     whole = s.context + s.horizon
     example = (torch.zeros(groups, places, whole, s.channels), torch.zeros(groups, places, s.horizon),
@@ -45,22 +66,21 @@ def to_onnx(network: "SpaceTimeNetwork") -> bytes:
                torch.ones(groups, places, dtype=torch.bool))
     free = torch.export.Dim.DYNAMIC
     shapes = tuple(dict.fromkeys(range(_AXES[name]), free) for name in INPUTS)
-    was_training = network.training
     log = logging.getLogger("torch.onnx")
     level = log.level
     try:
-        network.eval()
         log.setLevel(logging.ERROR)
         with (TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()),
-              torch.no_grad()):
+              torch.random.fork_rng(devices=[]), torch.no_grad()):
             warnings.simplefilter("ignore")
             path = Path(folder) / "network.onnx"
-            torch.onnx.export(network, example, str(path), dynamo=True, dynamic_shapes=shapes, input_names=list(INPUTS),
-                              output_names=list(OUTPUTS), external_data=False, verbose=False)
+            # Not optimised: folded constants would no longer be the weights by name. ONNX Runtime folds them on loading.
+            torch.onnx.export(SpaceTimeNetwork(s).eval(), example, str(path), dynamo=True, dynamic_shapes=shapes,
+                              input_names=list(INPUTS), output_names=list(OUTPUTS), external_data=False, verbose=False,
+                              optimize=False)
             return path.read_bytes()
     finally:
         log.setLevel(level)
-        network.train(was_training)
 
 
 class Runner:
