@@ -5,6 +5,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shelfcast.errors import DataError, SettingsError, UnknownNameError
 from shelfcast.features.globe import great_circle
@@ -200,3 +202,25 @@ def test_residuals_go_to_their_place_by_name_and_new_places_have_none():
     places = Places.of(panel_of(None, ["b", "c", "new"]))
     found = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [0.0, 0.0]])
     assert rows_of(places, found, ["c", "gone", "b"]).tolist() == [[5, 6], [1, 2], [0, 0], [0, 0]]
+
+
+SPOT = st.tuples(st.one_of(st.none(), st.sampled_from([0.0, 90.0, -90.0]), st.floats(-100, 100)),
+                 st.one_of(st.none(), st.sampled_from([0.0, 180.0, -180.0]), st.floats(-200, 200)),
+                 st.sampled_from([None, "a", "b"]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(spots=st.lists(SPOT, min_size=1, max_size=9), seed=st.integers(0, 99))
+def test_whatever_a_table_of_places_holds_relations_are_finite_and_order_keeps_everybody(spots, seed):
+    places = Places.of(panel_of(table(**{f"p{i}": spot for i, spot in enumerate(spots)})), region="region")
+    own = np.random.default_rng(seed).normal(size=(len(places) + 1, 30)).astype(np.float32)
+    found = links(places, np.arange(len(places)), residuals=own)
+    assert np.isfinite(found).all() and (found == found.transpose(1, 0, 2)).all() and (np.einsum("iir->ir", found) == 1).all()
+    assert found.min() >= -1 and found.max() <= 1 and 0 < places.scale < 20_016
+    assert sorted(places.order().tolist()) == list(range(len(places)))
+
+
+def test_a_table_of_places_with_numbers_as_text_meets_sales_with_numbers():
+    rows = pl.DataFrame({"location": [7, 7], "date": [date(2024, 1, 1), date(2024, 1, 2)], "sales": 1.0})
+    places = pl.DataFrame({"location": ["7"], "latitude": [41.0], "longitude": [-93.0]})
+    assert Places.of(SalesPanel.from_frame(rows, freq="D", places=places)).located.all()

@@ -21,6 +21,7 @@ from shelfcast.panel import SalesPanel
 RELATIONS: Final = ("near", "alike", "same region")
 """Channels of `links`."""
 
+SAME_BUILDING: Final = 0.05  # km
 NEIGHBOUR: Final = 4  # the neighbour whose usual distance is the unit of nearness: the next place on each side
 
 
@@ -64,11 +65,7 @@ class Places:
         """
         if region is not None and cells is not None:
             raise SettingsError(f"Regions are the values of an attribute ({shorten(region)}) or cells ({cells}), not both.")
-        names = panel.series.select(LOCATION).unique().sort(LOCATION)
-        table = names if panel.places is None else names.join(panel.places, on=LOCATION, how="left", maintain_order="left")
-        if table.height != names.height:
-            twice = table.filter(table[LOCATION].is_duplicated())[LOCATION][0]
-            raise DataError(f"The table of places has location {shorten(twice)} more than once. Keep one row for each.")
+        table = _table(panel)
         spots = _spots(table)
         chosen = None
         if cells is not None:
@@ -76,14 +73,14 @@ class Places:
             texts = pl.Series([f"{c:x}" if c else None for c in codes.tolist()], dtype=pl.String)
         else:
             chosen = region if region is not None else regional_attribute(panel)
-            if chosen is not None and (panel.places is None or chosen not in panel.places.columns or chosen == LOCATION):
-                raise UnknownNameError("attribute of places", chosen, [] if panel.places is None else panel.places.columns)
+            if chosen is not None and chosen not in table.columns[1:]:
+                raise UnknownNameError("attribute of places", chosen, table.columns[1:])
             texts = table[chosen].cast(pl.String) if chosen is not None else pl.Series([None] * table.height, dtype=pl.String)
         regions = tuple(texts.drop_nulls().unique().sort())
         code = dict(zip(regions, range(len(regions)), strict=True))
         found = texts.replace_strict(code, default=NOBODY, return_dtype=pl.Int64) if regions else pl.repeat(NOBODY, table.height,
                                                                                                           eager=True)
-        return cls(names[LOCATION], spots, found.to_numpy().astype(np.int64), regions,
+        return cls(table[LOCATION], spots, found.to_numpy().astype(np.int64), regions,
                    usual_gap(spots) if scale is None else scale, chosen)
 
     def __len__(self) -> int:
@@ -171,11 +168,11 @@ def links(places: Places, which: np.ndarray, *, residuals: np.ndarray | None = N
 def usual_gap(spots: np.ndarray) -> float:
     """Kilometres: the usual distance (median) to the fourth neighbour, the unit of nearness.
 
-    Places that share an address do not count as far as others do not; 1 where all do, or nobody has a neighbour.
+    Places that have four others in the same building are left out; 1 where nobody is left.
     """
     km = nearest(spots, NEIGHBOUR)[1]
     reach = np.where(np.isfinite(km), km, -np.inf).max(axis=1)  # fewer than five places: the last there is
-    apart = reach[reach > 0]
+    apart = reach[reach > SAME_BUILDING]
     return float(np.median(apart)) if len(apart) else 1.0
 
 
@@ -185,9 +182,7 @@ def regional_attribute(panel: SalesPanel) -> str | None:
     Its values repeat, and their number is nearest (as a ratio) to the square root of the number of places, so that both the
     regions and the places within one are several.
     """
-    if panel.places is None:
-        return None
-    held = panel.series.select(LOCATION).unique().join(panel.places, on=LOCATION, how="inner")
+    held = _table(panel)
     best, name = np.inf, None
     for column, dtype in held.schema.items():
         if column in (LOCATION, LATITUDE, LONGITUDE, WITHDRAWN) or dtype not in (pl.String, pl.Categorical, pl.Enum):
@@ -198,6 +193,19 @@ def regional_attribute(panel: SalesPanel) -> str | None:
             off = abs(np.log(count / np.sqrt(held.height)))
             best, name = (off, column) if off < best else (best, name)
     return name
+
+
+def _table(panel: SalesPanel) -> pl.DataFrame:
+    """The locations of the series, sorted, with the attributes that are known of them; the first column is `location`."""
+    names = panel.series.select(LOCATION).unique().sort(LOCATION)
+    if panel.places is None:
+        return names
+    keyed = panel.places.with_columns(pl.col(LOCATION).cast(names.schema[LOCATION], strict=False))
+    table = names.join(keyed, on=LOCATION, how="left", maintain_order="left")
+    if table.height != names.height:
+        twice = table.filter(table[LOCATION].is_duplicated())[LOCATION][0]
+        raise DataError(f"The table of places has location {shorten(twice)} more than once. Keep one row for each.")
+    return table
 
 
 def _spots(table: pl.DataFrame) -> np.ndarray:
