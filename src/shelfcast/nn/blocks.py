@@ -22,7 +22,7 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         hidden = 2 * width
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.enter = nn.Linear(width, 2 * hidden)
         self.leave = nn.Linear(hidden, width)
         self.dropout = nn.Dropout(dropout)
@@ -60,9 +60,9 @@ class TimeAttention(nn.Module):
     def __init__(self, width: int, heads: int, tokens: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.size, self.drop = heads, width // heads, dropout
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.ask = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm, self.key_norm = nn.RMSNorm(self.size), nn.RMSNorm(self.size)
+        self.query_norm, self.key_norm = nn.LayerNorm(self.size), nn.LayerNorm(self.size)
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         angle = torch.arange(tokens)[:, None] / 1000.0 ** (torch.arange(0, self.size, 2)[None, :] / self.size)
@@ -90,7 +90,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, kind: type[nn.LSTM] | type[nn.GRU], width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.cells = kind(width, width, batch_first=True)
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -106,7 +106,7 @@ class TokenMixer(nn.Module):
 
     def __init__(self, width: int, tokens: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.enter = nn.Linear(tokens, 2 * tokens)
         self.leave = nn.Linear(2 * tokens, tokens)
         self.dropout = nn.Dropout(dropout)
@@ -122,7 +122,7 @@ class DilatedConvolution(nn.Module):
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.convolve = nn.Conv1d(width, 2 * width, kernel_size=3, padding=dilation, dilation=dilation)
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -157,9 +157,9 @@ class PlaceAttention(nn.Module):
     def __init__(self, width: int, heads: int, relations: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.size = heads, width // heads
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.ask = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm, self.key_norm = nn.RMSNorm(self.size), nn.RMSNorm(self.size)
+        self.query_norm, self.key_norm = nn.LayerNorm(self.size), nn.LayerNorm(self.size)
         self.relate = nn.Linear(relations, heads)
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -186,7 +186,7 @@ class PlaceGraph(nn.Module):
 
     def __init__(self, width: int, relations: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.relate = nn.Linear(relations, 1)
         self.sharpness = nn.Parameter(torch.ones(()))
         self.source, self.target = nn.Linear(width, 16), nn.Linear(width, 16)
@@ -212,7 +212,7 @@ class PlaceConvolution(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.convolve = nn.Conv1d(width, width, kernel_size=7, padding=3, groups=width)
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -285,7 +285,7 @@ class CrossFusion(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
 
     def forward(self, own: Tensor, message: Tensor) -> tuple[Tensor, Tensor]:
@@ -313,7 +313,7 @@ class QuantileHead(nn.Module):
         super().__init__()
         self.patch, self.count, self.least = patch, len(levels), least
         self.middle = min(range(len(levels)), key=lambda i: abs(levels[i] - 0.5))
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, patch * (self.count + 2))  # shift, gaps, correction of the mean, dispersion
         nn.init.zeros_(self.leave.bias)
         nn.init.normal_(self.leave.weight, std=1e-3)
