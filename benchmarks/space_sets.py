@@ -6,9 +6,9 @@
 A model learns once, from what was known before a set's first window, and forecasts every window from its own cutoff.
 
 iowa: bottles by week, store and category; the last year, 2021, in four windows of 13 weeks. Stores are those with coordinates;
-categories are the ten that sold most in 2019 and 2020 (of 47; of five lines in a hundred the category is not known); a series is kept
-when it sold in at least 60 % of the weeks of those two years, so that a week is mostly a number and not a nought. Nothing of the test
-year enters the choice.
+categories are the ten that sold most in 2019 and 2020 (of 47; of five lines in a hundred the category is not known); a series is
+kept when it sold in at least 60 % of the weeks of those two years, so that a week is mostly a number and not a nought. Nothing of
+the test year enters the choice.
 rossmann: daily sales of 1,115 stores with their state; nobody published where the stores are, so the state is all that space has.
 The last 48 days belong to the public task and are cut off; the windows are the four before them.
 demo: the simulated chain as it is, by place and category (`demo_items`: by place and item). chain: a larger instance of the same
@@ -25,7 +25,7 @@ import polars as pl
 
 from provenance import DATA
 from shelfcast.data.split import Window, cut, windows
-from shelfcast.names import AVAILABLE, DATE, ITEM, LATITUDE, LOCATION, LONGITUDE, SALES
+from shelfcast.names import ALL, AVAILABLE, DATE, ITEM, LATITUDE, LOCATION, LONGITUDE, SALES
 from shelfcast.panel import SalesPanel
 from shelfcast.world.blueprint import DEMO, ChainSettings
 from shelfcast.world.chain import demo_chain
@@ -143,27 +143,37 @@ def chain_items() -> SpaceSet:
     return SpaceSet("chain_items", panel_of(demo_chain(LARGE), by=ITEM), 14, 26, "region")
 
 
-def panel_of(made: DemoChain, *, by: str) -> SalesPanel:
+def panel_of(made: DemoChain, *, by: str, freq: str = "D") -> SalesPanel:
     """The history of a simulated chain, with the future of what is known ahead.
 
     Parameters
     ----------
-    by : `item`, or an attribute of items, whose items are then added up: sales, the share of them in promotion, and the mean of the
-        logarithm of the price relative to each item's own mean
+    by : `item`; or an attribute of items, or `all`, whose items are then added up: sales, the share of them in promotion, and the
+        mean of the logarithm of the price relative to each item's own mean
+    freq : `D`, or `W` for weeks: sales are added up, of the rest the mean, of a week's events the first. A week with a day that
+        the place did not report is not known
     """
-    past, known = [AVAILABLE], ["price", "promo", "open", "holiday", "temperature"]
+    past, known = [AVAILABLE], ["price", "promo", "open", "holiday", "temperature", "event"]
     table = made.sales.select(ITEM, LOCATION, DATE, SALES, *known, *past)
     items = made.items
+    means = [pl.col(c).mean() for c in known if c != "event"]
+    # A group that reported nothing is not known; the sum of nulls would be 0.
+    total = pl.when(pl.col(SALES).is_not_null().any()).then(pl.col(SALES).sum()).alias(SALES)
     if by != ITEM:
         relative = pl.col("price").log() - pl.col("price").log().mean().over(ITEM, LOCATION)
-        summed = table.with_columns(relative.alias("price")).join(items.select(ITEM, by), on=ITEM)
-        # A day that no item of the group reported is not known; the sum of nulls would be 0.
-        total = pl.when(pl.col(SALES).is_not_null().any()).then(pl.col(SALES).sum())
-        table = (summed.group_by(pl.col(by).alias(ITEM), LOCATION, DATE)
-                 .agg(total.alias(SALES), *(pl.col(c).mean() for c in known)))
+        summed = table.with_columns(relative.alias("price"))
+        if by != ALL:
+            summed = summed.join(items.select(ITEM, by), on=ITEM).with_columns(pl.col(by).alias(ITEM))
+        group = [LOCATION, DATE] if by == ALL else [ITEM, LOCATION, DATE]
+        table = summed.group_by(group).agg(total, pl.col("event").first(), *means)
         past, items = [], None
-    panel = SalesPanel.from_frame(table, freq="D", known=known, past=past, cutoff=made.cutoff, places=made.places, items=items,
-                                  closed_when="open")
+    if freq == "W":
+        keys = [c for c in (ITEM, LOCATION) if c in table.columns]
+        whole = pl.when((pl.len() == 7) & pl.col(SALES).is_not_null().all()).then(pl.col(SALES).sum()).alias(SALES)
+        event = pl.col("event").sort_by(DATE).filter(pl.col("event") != "none").first().fill_null("none")
+        table = table.group_by(*keys, pl.col(DATE).dt.truncate("1w")).agg(whole, event, *means, *(pl.col(c).mean() for c in past))
+    panel = SalesPanel.from_frame(table, freq=freq, known=known, past=past, cutoff=made.cutoff, places=made.places, items=items,
+                                  closed_when="open" if freq == "D" else None)
     return static(panel, made.places, "region", "size") if items is None else replace(
         panel, covariates={**panel.covariates, **dict.fromkeys(("region", "size", "category"), "static")})
 
