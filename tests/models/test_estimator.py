@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from io import BytesIO
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -25,6 +26,7 @@ from sklearn.utils.estimator_checks import (
 from shelfcast import SalesForecaster, SalesPanel, SalesSplit, make_model
 from shelfcast.errors import DataError, SettingsError, UnknownNameError
 from shelfcast.models.estimator import EXPECTED_FAILED_CHECKS
+from shelfcast.models.registry import missing_package
 
 
 def long_table(days=120, items=3, places=2, seed=0):
@@ -52,8 +54,12 @@ def test_scikit_learn_finds_nothing_wrong(estimator, check):
     check(estimator)
 
 
+TINY = {"steps": 2, "width": 8, "heads": 2, "layers": 1, "series": 4, "context": 14, "horizon": 7}
+SLOWER = [SalesForecaster("boosted"), SalesForecaster("theta"), SalesForecaster("spacetime", TINY)]
+
+
 @pytest.mark.slow
-@parametrize_with_checks([SalesForecaster("boosted"), SalesForecaster("theta")],
+@parametrize_with_checks([e for e in SLOWER if missing_package(e.model) is None],
                          expected_failed_checks=lambda _: dict(EXPECTED_FAILED_CHECKS))
 def test_scikit_learn_finds_nothing_wrong_with_slower_models(estimator, check):
     check(estimator)
@@ -62,6 +68,12 @@ def test_scikit_learn_finds_nothing_wrong_with_slower_models(estimator, check):
 def test_each_check_that_is_left_out_says_why_in_a_sentence():
     assert len(EXPECTED_FAILED_CHECKS) <= 2
     assert all(reason.endswith(".") for reason in EXPECTED_FAILED_CHECKS.values())
+
+
+def test_the_page_on_scikit_learn_names_the_same_checks():
+    page = (Path(__file__).parents[2] / "docs" / "scikit-learn.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `check_")] == \
+        [f"| `{name}` | {why} |" for name, why in EXPECTED_FAILED_CHECKS.items()]
 
 
 def test_columns_keep_their_names_as_scikit_learn_asks():
@@ -131,6 +143,27 @@ def test_a_misspelt_column_is_named_with_its_neighbour():
         SalesForecaster("naive").fit(X.drop("date"), y)
     with pytest.raises(DataError, match="not dates"):
         SalesForecaster("naive").fit(X.with_columns(pl.col("date").cast(pl.String)), y)
+
+
+def test_what_is_to_be_forecast_is_no_covariate():
+    X, y = long_table(30)
+    with pytest.raises(DataError, match="What was sold is y"):
+        SalesForecaster("naive").fit(X.with_columns(sales=pl.Series(y)), y)
+
+
+def test_rows_that_repeat_or_lack_a_key_are_refused():
+    X, y = long_table()
+    X0, y0, X1, _ = before_and_after(X, y)
+    model = SalesForecaster("naive").fit(X0, y0)
+    with pytest.raises(DataError, match="2 rows repeat an item, location and date"):
+        model.predict(pl.concat([X1, X1[:1]]))
+    with pytest.raises(DataError, match=r"1 rows have no item; the first is row 4"):
+        model.predict(X1.with_columns(item=pl.when(pl.int_range(pl.len()) != 4).then("item")))
+
+
+def test_a_notebook_shows_it():
+    assert "settings" in SalesForecaster("boosted", {"effort": "fast"})._repr_html_()
+    assert repr(SalesForecaster("boosted", {"effort": "fast"})) == "SalesForecaster(model='boosted', settings={'effort': 'fast'})"
 
 
 def test_a_covariate_of_another_type_is_refused():
@@ -311,3 +344,15 @@ def test_without_scikit_learn_the_error_says_what_to_install():
             "except shelfcast.errors.MissingExtraError as error: print(error)")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'shelfcast[sklearn]'" in out.stdout
+
+
+@pytest.mark.slow
+def test_a_network_is_fitted_pickled_and_knows_where_the_places_are():
+    pytest.importorskip("torch", reason="needs the extra train")
+    X, y = long_table()
+    X = X.with_columns(pl.col("location").replace_strict({"l0": 52.5, "l1": 48.1}).alias("latitude"),
+                       pl.col("location").replace_strict({"l0": 13.4, "l1": 11.6}).alias("longitude"))
+    X0, y0, X1, _ = before_and_after(X, y)
+    model = SalesForecaster("spacetime", {**TINY, "horizon": 15}, static=["latitude", "longitude"]).fit(X0, y0)
+    assert model.panel_.places.columns == ["location", "latitude", "longitude"]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X1), model.predict(X1))

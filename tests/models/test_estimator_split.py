@@ -53,6 +53,14 @@ def test_rows_without_sales_and_series_that_begin_in_the_window_are_not_tested()
     assert sorted(X["item"][test]) == ["i0"] * 6
 
 
+def test_pandas_is_split_as_polars_is():
+    X = table([0, 10])
+    for (train, test), (train_too, test_too) in zip(SalesSplit(horizon=7, windows=2).split(X),
+                                                    SalesSplit(horizon=7, windows=2).split(X.to_pandas()), strict=True):
+        np.testing.assert_array_equal(train, train_too)
+        np.testing.assert_array_equal(test, test_too)
+
+
 def test_rows_of_an_array_are_consecutive():
     [(train, test)] = SalesSplit(horizon=3).split(np.zeros((10, 2)))
     assert train.tolist() == list(range(7))

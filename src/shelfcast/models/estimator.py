@@ -61,8 +61,9 @@ class SalesForecaster(RegressorMixin, BaseEstimator):
 
     `predict` forecasts rows after the history. Rows within it are refused by name (DataError): the model has seen what was sold,
     so that a number for them would look like a forecast and be none; scores on training rows (`return_train_score`) are not to
-    be had. Any of the later rows can be asked for, in any order. Sales below zero in y are taken for returns, and forecasts may
-    then be negative. `score` is R2.
+    be had. Any of the later rows can be asked for, in any order; a model that looks at other places (`spacetime`) sees their
+    covariates where X holds their rows, too. Sales below zero in y are taken for returns, and forecasts may then be negative.
+    `score` is R2.
 
     A pickle runs code when it is loaded; `shelfcast.models.registry.save_model(estimator.model_, folder)` writes a folder that
     does not.
@@ -117,7 +118,7 @@ class SalesForecaster(RegressorMixin, BaseEstimator):
         """The parameters; `deep` adds each of the given settings as `settings__<name>`."""
         params: dict[str, Any] = super().get_params(deep=deep)
         if deep and isinstance(self.settings, Mapping):
-            params |= {_NESTED + name: value for name, value in self.settings.items()}
+            params |= {f"{_NESTED}{name}": value for name, value in self.settings.items()}
         return params
 
     def set_params(self, **params: Any) -> Self:

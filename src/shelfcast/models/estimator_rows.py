@@ -69,7 +69,7 @@ class Layout:
                                                else "."))
         rest = [c for c in table.columns if c not in wanted.values()]
         for name in rest:
-            refuse_reserved_key(name)
+            _refuse_taken(name)
         table = table.select(*(_key(table, column).alias(role) for role, column in wanted.items()), *rest)
         for role in wanted:
             if table[role].null_count():
@@ -207,9 +207,11 @@ def is_frame(X: Any) -> bool:
                                            all(isinstance(c, str) for c in X.columns))
 
 
-def refuse_reserved_key(name: str) -> None:
-    """A covariate must not be called as the columns are that a panel puts beside it; `price` and `promo` are covariates."""
-    if name in (ITEM, LOCATION, DATE, SALES, SERIES, PERIOD):
+def _refuse_taken(name: str) -> None:
+    """A covariate must not be called as a column of a panel is; above all what is to be forecast must not be among them."""
+    if name == SALES:
+        raise DataError("X holds the column 'sales'. What was sold is y: take it out of X, or rename the column if it is another.")
+    if name in (*KEYS, DATE, SERIES, PERIOD):
         refuse_reserved(name)
 
 
