@@ -5,8 +5,8 @@
 
 For each set: the mean correlation of two places' residuals (`features/likeness.py`) by the distance between them, and for places of
 one region and of two; intervals over places drawn anew (95 %). Then how much of a pair's correlation in the first half of the past
-comes again in the second (slope through 0), and what `usual_pull` makes of it. Last, what the neighbours' past adds to a place's own
-when the next mean of so many periods is forecast by least squares: R2 on the last third of the past, learned on the rest.
+comes again in the second (slope through 0), and what `usual_pull` makes of it. Last, what the neighbours' past adds to a place's
+own when the next mean of so many periods is forecast by least squares: R2 on the last third of the past, learned on the rest.
 """
 
 import argparse
