@@ -1,18 +1,24 @@
 """Several processes that train one network: each takes its share of a step's batch parts, and gradients are averaged.
 
 The parts of a step are drawn from (seed, step, part) whoever draws them, so any number of processes trains on the same
-batches; sums in another order are all that differs.
+batches; sums in another order are all that differs. Processes are started by torchrun, or by Ray over a cluster:
+
+    torchrun --nproc-per-node 4 program.py          # whose call of `train` then shares its work
+    train_with_ray(function, processes=4)           # the same, for a function that calls `train`
 """
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
-from shelfcast.errors import SettingsError
+from shelfcast.errors import MissingExtraError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,65 @@ def joined(device: torch.device) -> Iterator[Crew]:
         yield Crew(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
+
+
+def train_with_ray(function: Callable[[], Any], *, processes: int, address: str | None = None) -> list[Any]:
+    """Call a function in several processes of a Ray cluster, which then train together as torchrun's do.
+
+    Parameters
+    ----------
+    function : calls `train` in each process; the folder it gives is written to by the first process alone
+    processes : one CPU each
+    address : of a running cluster; None: the one this program is connected to, else a local one that ends with the call
+
+    Returns
+    -------
+    What the function returned in each process, the first's first
+
+    Raises
+    ------
+    SettingsError
+        If the cluster has fewer CPUs than processes are asked for.
+    MissingExtraError
+        If Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("Training over a cluster", "cluster", "ray") from error
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    workers: list[Any] = []
+    try:
+        held = int(ray.cluster_resources().get("CPU", 0))
+        if held < processes:
+            raise SettingsError(f"The cluster has {held} CPUs, so {processes} processes cannot train at once on it. "
+                                f"Ask for {held} at most, or connect to a larger one.")
+        workers = [ray.remote(_Worker).options(num_cpus=1).remote() for _ in range(processes)]
+        host, port = ray.get(workers[0].meeting_point.remote())
+        return list(ray.get([w.call.remote(function, rank, processes, host, port) for rank, w in enumerate(workers)]))
+    finally:
+        for worker in workers:
+            ray.kill(worker)
+        if ours:
+            ray.shutdown()
+
+
+class _Worker:
+    """One of Ray's processes, told who it is in the way torchrun tells its own."""
+
+    def meeting_point(self) -> tuple[str, int]:
+        """Address of this process's machine, and a port that is free there."""
+        import ray
+
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            return ray.util.get_node_ip_address(), probe.getsockname()[1]
+
+    def call(self, function: Callable[[], Any], rank: int, processes: int, host: str, port: int) -> Any:
+        os.environ.update(RANK=str(rank), WORLD_SIZE=str(processes), LOCAL_RANK="0", MASTER_ADDR=host, MASTER_PORT=str(port))
+        return function()
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
