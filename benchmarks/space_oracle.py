@@ -42,7 +42,7 @@ from shelfcast.world.draws import draw
 from shelfcast.world.retailer import between, sizes_of
 from shelfcast.world.shocks import distance, travelling_shocks
 from space_runs import fitted_on, losses_of, settings_from
-from space_sets import SETS, SETTINGS
+from space_sets import SETS, WORLDS
 
 GRID = 400
 """Points at which an unknown speed or lifetime is integrated (midpoint rule)."""
@@ -280,7 +280,7 @@ def _read(below: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
 
 def oracle_on(name: str, model: str, options: Mapping[str, object], *, seed: int = 0) -> Oracle:
     """The oracle of a simulated set, over a registered model."""
-    one, settings = SETS[name](), SETTINGS[name]
+    one, settings = SETS[name](), WORLDS[name][0]
     base, _ = make_forecaster(model, one.first, horizon=one.horizon, seed=seed, options=options)
     frequency, places = one.panel.frequency, one.panel.places
     assert places is not None
@@ -351,7 +351,7 @@ def bar(name: str, model: str, *, plain: Mapping[str, object], space: Mapping[st
 def main() -> None:
     """Measure and print; append rows where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="chain", choices=list(SETTINGS))
+    parser.add_argument("--set", default="chain", choices=list(WORLDS))
     parser.add_argument("--model", default="profile")
     parser.add_argument("--plain", default="", help="settings of the model without space: name=value,name=value")
     parser.add_argument("--space", default=None, help="settings of the model with space")

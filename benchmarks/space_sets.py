@@ -11,14 +11,15 @@ kept when it sold in at least 60 % of the weeks of those two years, so that a we
 the test year enters the choice.
 rossmann: daily sales of 1,115 stores with their state; nobody published where the stores are, so the state is all that space has.
 The last 48 days belong to the public task and are cut off; the windows are the four before them.
-demo: the simulated chain as it is, by place and category (`demo_items`: by place and item). chain: a larger instance of the same
-world, see `LARGE`. In both the last windows of history are forecast, 14 days each.
+demo: the simulated chain as it is, and chain: a larger instance of the same world (`LARGE`). Both by week, place and category, in
+windows of four weeks: by days and items a shock, a tenth of demand, drowns in the noise of single sales. `_days` is by day, `_places`
+all items of a place together, `_items` each for itself.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import polars as pl
@@ -33,8 +34,13 @@ from shelfcast.world.tables import DemoChain
 
 IOWA_YEARS: Final = (2019, 2020)
 """Years by which stores and categories are chosen: the two before the test year."""
-LARGE: Final = replace(DEMO, seed=5, places=36, days=1820, shocks=replace(DEMO.shocks, count=28))
-"""The demo chain's own blueprint with three times its places and twice its days; twice the days hold twice the shocks."""
+LARGE: Final = replace(DEMO, seed=6, places=36, days=3 * DEMO.days, shocks=replace(DEMO.shocks, count=3 * DEMO.shocks.count))
+"""The demo chain's own blueprint with three times its places, and three times its days with as many shocks a year.
+
+In the demo chain itself 12 shocks come before the test windows and two in them, which is too few to learn from and to judge by; here
+34 and 8. The seed is the first from 5 on with which shocks vary in the test windows as much as in the whole time, within a tenth
+(standard deviation of the log 0.097 and 0.100; with seed 5 0.047 and 0.093), looked up before any model was run on it.
+"""
 
 
 @dataclass(frozen=True)
@@ -120,27 +126,16 @@ def rossmann() -> SpaceSet:
 
 
 @cache
-def demo() -> SpaceSet:
-    """The demo chain by place and category."""
-    return SpaceSet("demo", panel_of(demo_chain(DEMO), by="category"), 14, 12, "region")
+def simulated(settings: ChainSettings) -> DemoChain:
+    """A simulated chain, made once."""
+    return demo_chain(settings)
 
 
 @cache
-def demo_items() -> SpaceSet:
-    """The demo chain by place and item."""
-    return SpaceSet("demo_items", panel_of(demo_chain(DEMO), by=ITEM), 14, 12, "region")
-
-
-@cache
-def chain() -> SpaceSet:
-    """The larger instance by place and category."""
-    return SpaceSet("chain", panel_of(demo_chain(LARGE), by="category"), 14, 26, "region")
-
-
-@cache
-def chain_items() -> SpaceSet:
-    """The larger instance by place and item."""
-    return SpaceSet("chain_items", panel_of(demo_chain(LARGE), by=ITEM), 14, 26, "region")
+def world_set(name: str) -> SpaceSet:
+    """A set of `WORLDS`."""
+    settings, by, freq, horizon, count = WORLDS[name]
+    return SpaceSet(name, panel_of(simulated(settings), by=by, freq=freq), horizon, count, "region")
 
 
 def panel_of(made: DemoChain, *, by: str, freq: str = "D") -> SalesPanel:
@@ -184,10 +179,13 @@ def static(panel: SalesPanel, attributes: pl.DataFrame, *names: str) -> SalesPan
     return replace(panel, covariates={**panel.covariates, **dict.fromkeys(names, "static")})
 
 
+WORLDS: Final[dict[str, tuple[ChainSettings, str, str, int, int]]] = {
+    "demo": (DEMO, "category", "W", 4, 8), "demo_days": (DEMO, "category", "D", 14, 12), "demo_items": (DEMO, ITEM, "D", 14, 12),
+    "demo_places": (DEMO, ALL, "W", 4, 8),
+    "chain": (LARGE, "category", "W", 4, 26), "chain_days": (LARGE, "category", "D", 28, 26), "chain_places": (LARGE, ALL, "W", 4, 26)}
+"""{simulated set: (world, what is added up, frequency, horizon, windows)}"""
 SETS: Final[dict[str, Callable[[], SpaceSet]]] = {
-    "iowa": iowa, "rossmann": rossmann, "demo": demo, "demo_items": demo_items, "chain": chain, "chain_items": chain_items}
-SETTINGS: Final[dict[str, ChainSettings]] = {"demo": DEMO, "demo_items": DEMO, "chain": LARGE, "chain_items": LARGE}
-"""The world behind each simulated set."""
+    "iowa": iowa, "rossmann": rossmann, **{name: partial(world_set, name) for name in WORLDS}}
 
 
 def main() -> None:
