@@ -1,0 +1,55 @@
+"""The bars of space: what it recovers of an oracle's skill, what it brings on real stores, stores never seen, public tasks."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bars_accuracy import public_tasks
+from fev_retail import run as public_task
+from held_out_stores import bar as held_out_bar
+from space_ablation import NONE, Cell, Runs, skills
+from space_oracle import bar as oracle_bar
+
+MODEL = "spacetime"
+SPATIAL = ("attention", "graph", "conv")
+COLD = {"cold": 0.2}  # a fifth of the series is shown as new in training, or the network never learns to do without a past
+
+
+@cache
+def recovered() -> dict[str, dict[str, object]]:
+    """The oracle's row by measure, on the larger instance of the demo chain."""
+    rows = oracle_bar("chain", MODEL, plain={"spatial": "none"}, space={"spatial": "attention"})
+    return {str(row["measure"]): row for row in rows}
+
+
+@cache
+def iowa() -> dict[str, tuple[float, float, float]]:
+    """SQL skill of each spatial mixer over no space, with its interval, on Iowa's last year."""
+    with TemporaryDirectory() as folder:
+        runs = Runs(MODEL, {}, 0, Path(folder))
+        without = runs.losses(Cell("iowa", "transformer", "none", NONE))[0]
+        found = {s: skills(runs.losses(Cell("iowa", "transformer", s, "gate"))[0], without)["SQL"] for s in SPATIAL}
+    return {s: (one.value, one.low, one.high) for s, one in found.items()}
+
+
+def iowa_answered() -> int:
+    """1 when space helps by at least 2 %, or the intervals of three spatial settings hold zero: then there is no effect to show."""
+    helped = any(value >= 0.02 and low > 0 for value, low, _ in iowa().values())
+    return int(helped or sum(low <= 0 <= high for _, low, high in iowa().values()) >= 3)
+
+
+@cache
+def alone(name: str) -> float:
+    """SQL of the network alone on a public task, its windows' mean."""
+    return float(public_task(public_tasks(), name, MODEL, None, 0, None, say=False)["SQL"])  # type: ignore[arg-type]
+
+
+BARS = [
+    ("chain, skill of the oracle over no space (SQL)", ">=", 0.01, lambda: recovered()["SQL"]["skill"]),
+    ("chain, share of the oracle's skill that space recovers (SQL)", ">=", 0.5, lambda: recovered()["SQL"]["share"]),
+    ("iowa, best skill of space over no space (SQL)", ">=", 0.02, lambda: round(max(v[0] for v in iowa().values()), 4)),
+    ("iowa, space helps by 2 %, or three settings show no effect", "==", 1, iowa_answered),
+    ("iowa, stores never seen: WQL over the mean of their region", ">=", 0.1, lambda: held_out_bar(MODEL, COLD)["over region"]),
+    ("rossmann_1D SQL, network alone", "<=", 0.26, lambda: alone("rossmann_1D")),
+    ("walmart SQL, network alone", "<=", 0.70, lambda: alone("walmart")),
+]
