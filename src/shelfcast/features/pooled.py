@@ -60,6 +60,12 @@ class Pooled:
         """(N,) units: what to expect of a series without history."""
         return self.level * np.exp(self.group_levels[ITEM][item] + self.group_levels[LOCATION][location])
 
+    def mirror(self, last: int) -> "Pooled":
+        """The same with time running backwards from period `last` on."""
+        keep = last - self.first + 1
+        return replace(self, first=last, index=self.index[:keep][::-1].copy(),
+                       group_index={k: np.ascontiguousarray(v[:, :keep][:, ::-1]) for k, v in self.group_index.items()})
+
     def save(self, folder: Path) -> None:
         """Write into a folder."""
         arrays = {"effects": self.effects, "index": self.index}

@@ -55,9 +55,7 @@ class Sample:
     def mirror(self) -> "Sample":
         """What is pooled of the history, and its sample, with time running backwards."""
         block = self.block.mirror(min(len(self.pooled.index), self.block.sales.shape[1]))
-        pooled = replace(self.pooled, first=block.first, index=self.pooled.index[::-1].copy(),
-                         group_index={k: np.ascontiguousarray(v[:, ::-1]) for k, v in self.pooled.group_index.items()})
-        return replace(self, block=block, pooled=pooled)
+        return replace(self, block=block, pooled=self.pooled.mirror(block.first))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from shelfcast.features.block import Block
-from shelfcast.features.calendar import calendar_features, start_days
+from shelfcast.features.calendar import calendar_features
 from shelfcast.features.history import TINY
 from shelfcast.features.pooled import Pooled
 from shelfcast.features.scheme import Scheme
@@ -26,7 +26,6 @@ starts; see `features.table.base_terms`."""
 
 MOST_VALUES = 12  # of a text that get a channel of their own
 FULL_SHELF = 0.95  # share of a period that an item could be bought, from which on sales are demand
-_FEASTS = ("easter", "mothers_day", "thanksgiving")
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,7 @@ class Snapshot:
     anchor, truth : float32 (N, H); lower : bool (N, H)
     expected : float32 (N, H), units: the forecast that the anchor stands for
     static : float32 (N, S); item, place : int64 (N,); scale, weight : float32 (N,)
+    upto : int64 (N,), columns of the pooled index that are known at the origin
     """
 
     x: np.ndarray
@@ -121,6 +121,7 @@ class Snapshot:
     weight: np.ndarray
     truth: np.ndarray
     lower: np.ndarray
+    upto: np.ndarray
 
 
 def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, origin: int, expect: Expect,
@@ -201,12 +202,17 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
         place = np.where(hidden, 0, place)
     static = _static(shown, scheme, layout, standing, scale[:, 0] / prior, where, hidden)
     return Snapshot(x, np.arcsinh(expected[:, :horizon] / scale).astype(np.float32), expected, static, item, place,
-                    scale[:, 0].astype(np.float32), weight.astype(np.float32), truth.astype(np.float32), seen & sold_out[:, later])
+                    scale[:, 0].astype(np.float32), weight.astype(np.float32), truth.astype(np.float32), seen & sold_out[:, later],
+                    np.full(n, max(origin + block.first - pooled.first + 1, 0)))
 
 
 def calendar_channels(frequency: Frequency, periods: np.ndarray, scheme: Scheme) -> np.ndarray:
-    """float (K, T): position in week, month and year as waves, and nearness of feasts as bumps; what `scheme.year` allows."""
-    found = calendar_features(frequency, periods, country=scheme.country, year=scheme.year)
+    """float (K, T): position in the week and month, and nearness of public holidays.
+
+    Not the position in the year: a network learns the few years that it has seen by heart, each with what happened to everybody in
+    it. What returns every year stands in what is expected of a period, and in what was left over a year ago.
+    """
+    found = calendar_features(frequency, periods, country=scheme.country, year=False)
     rows = []
     if "weekday" in found:
         rows += [found["weekday"] == k for k in range(7)]
@@ -215,15 +221,7 @@ def calendar_channels(frequency: Frequency, periods: np.ndarray, scheme: Scheme)
     if "day_of_month" in found:
         rows += [f(2 * np.pi * found["day_of_month"] / 30.5) for f in (np.sin, np.cos)]
         rows += [np.exp(-found["days_to_month_end"] / 3.0)]
-    if scheme.year:
-        days = start_days(frequency, periods)
-        turn = 2 * np.pi * days / 365.2425
-        rows += [f(m * turn) for m in (1, 2, 3) for f in (np.sin, np.cos)]
     narrow = 3.0 if frequency.unit in "hD" else 8.0
-    for feast in _FEASTS:
-        if f"days_from_{feast}" in found:
-            away = found[f"days_from_{feast}"]
-            rows += [np.exp(-np.abs(away) / narrow) * (away <= 0), np.exp(-np.abs(away) / narrow) * (away > 0)]
     for name in ("days_to_holiday", "days_since_holiday"):
         if name in found:
             rows.append(np.exp(-found[name] / narrow))

@@ -1,13 +1,14 @@
 """What windows are made with: covariates, pooled knowledge, places and names, as they are known of one panel."""
 
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
 from shelfcast.features.block import Block, make_block
-from shelfcast.features.likeness import residuals
+from shelfcast.features.likeness import residuals, usual_pull
 from shelfcast.features.places import Places, links, rows_of
 from shelfcast.features.pooled import Pooled, group_codes
 from shelfcast.features.scheme import Scheme
@@ -52,7 +53,7 @@ class Surroundings:
     scheme, layout, expect : learned in training: covariates, channels, and the forecast from which the network starts
     names : {item, location: table of the names seen in training, with their codes}
     pooled : knowledge pooled over the panel's series as of its cutoff
-    places, residuals : of the panel
+    places, residuals, pull : of the panel; see `features.likeness`
     middle : float (2,), latitude and longitude around which coordinates are told
     most_places : of a group
     """
@@ -64,20 +65,26 @@ class Surroundings:
     pooled: Pooled
     places: Places
     residuals: np.ndarray
+    pull: float
     middle: np.ndarray
     most_places: int = MOST_PLACES
 
     @classmethod
     def of(cls, panel: SalesPanel, pooled: Pooled, *, scheme: Scheme, layout: Layout, expect: Expect,
-           names: dict[str, pl.DataFrame], middle: np.ndarray | None = None, scale: float | None = None,
-           most_places: int = MOST_PLACES) -> Self:
-        """Of a panel; `middle` and `scale` (km over which nearness falls) are those of training when it is over."""
-        places = Places.of(panel, scale=scale)
+           names: dict[str, pl.DataFrame], like: Mapping[str, Any] | None = None, most_places: int = MOST_PLACES) -> Self:
+        """Of a panel; `like` is the `geography` of training when that is over."""
+        places = Places.of(panel) if like is None else Places.of(panel, region=_held(panel, like["region"]), scale=like["km"])
         own = residuals(pooled.group_index[LOCATION], half=max(2, scheme.rhythm.recent // 2))
         located = places.spots[places.located]
-        around = middle if middle is not None else located.mean(axis=0) if len(located) else np.zeros(2)
-        return cls(scheme, layout, expect, names, pooled, places, rows_of(places, own, pooled.keys[LOCATION][LOCATION]), around,
-                   most_places)
+        around = np.array(like["middle"]) if like is not None else located.mean(axis=0) if len(located) else np.zeros(2)
+        rows = rows_of(places, own, pooled.keys[LOCATION][LOCATION])
+        pull = usual_pull(rows) if like is None else like["pull"]
+        return cls(scheme, layout, expect, names, pooled, places, rows, pull, around, most_places)
+
+    @property
+    def geography(self) -> dict[str, Any]:
+        """What a network learned to read of places, as plain values: it must be told the same later."""
+        return {"middle": self.middle.tolist(), "km": self.places.scale, "region": self.places.attribute, "pull": self.pull}
 
     def who(self, series: pl.DataFrame) -> Who:
         """Which series a table of items and locations (sorted, as a panel's) holds."""
@@ -96,12 +103,23 @@ class Surroundings:
         """A run of series as arrays."""
         return make_block(panel, self.scheme, context=context, horizon=horizon, keys=self.pooled.keys)
 
+    def mirror(self, block: Block) -> tuple[Block, Self]:
+        """A block and what surrounds it with time running backwards, as far back as what is pooled reaches."""
+        last = block.first + block.sales.shape[1] - 1
+        turned = block.mirror(min(last - self.pooled.first + 1, block.sales.shape[1]))
+        return turned, replace(self, pooled=self.pooled.mirror(last))
+
     def look(self, block: Block, who: Who, *, origin: int, hidden: np.ndarray | None = None, last: int | None = None,
              steps: int | None = None) -> Snapshot:
         """Stand at a column of a block; see `snapshot`."""
         return snapshot(block, self.pooled, self.scheme, self.layout, origin=origin, expect=self.expect, where=who.where,
                         names=(who.item, who.location), hidden=hidden, last=last, steps=steps)
 
-    def links(self, which: np.ndarray) -> np.ndarray:
-        """float32 (..., K, K, R): relations of places at positions (..., K), -1 for none."""
-        return links(self.places, which, residuals=self.residuals)
+    def links(self, which: np.ndarray, upto: np.ndarray) -> np.ndarray:
+        """float32 (G, K, K, R): relations of places at positions (G, K), -1 for none, by `upto` (G,) columns of the past."""
+        return links(self.places, which, residuals=self.residuals, upto=upto, pull=self.pull)
+
+
+def _held(panel: SalesPanel, attribute: str | None) -> str | None:
+    """The attribute, where this panel has it."""
+    return attribute if panel.places is not None and attribute in panel.places.columns else None

@@ -9,7 +9,7 @@ was killed goes on without any state of the sampler.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from threading import Lock
 
 import numpy as np
@@ -22,6 +22,7 @@ from shelfcast.panel import SalesPanel
 
 SHELF_CELLS = 2_000_000  # series x periods that are laid out at once
 ORIGINS_A_VISIT = 4
+MIRRORED_A_VISIT = 2  # origins of the past run backwards, where history spans years
 HALF_LIFE_YEARS = 2.0  # of an origin's weight
 BLIND = 0.15  # weight of origins that do not know last year, where the forecast does
 SERIES_A_BATCH = 256
@@ -48,13 +49,14 @@ def groups_of(item: np.ndarray, rank: np.ndarray, most: int) -> np.ndarray:
     return out
 
 
-def batch_of(view: Snapshot, groups: np.ndarray, place: np.ndarray, *, links: Callable[[np.ndarray], np.ndarray]) -> Batch:
+def batch_of(view: Snapshot, groups: np.ndarray, place: np.ndarray, *,
+             links: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Batch:
     """A batch of some groups (rows of `groups_of`) of a snapshot.
 
     Parameters
     ----------
     place : int (N,), position of each series' place; -1 for none
-    links : from positions of places (G, P) to their relations (G, P, P, R)
+    links : from positions of places (G, P), and columns of the index that are known (G,), to their relations (G, P, P, R)
     """
     there = groups >= 0
     groups = groups[:, there.any(axis=0)]
@@ -65,7 +67,7 @@ def batch_of(view: Snapshot, groups: np.ndarray, place: np.ndarray, *, links: Ca
         return values[at]
 
     weight = np.where(there, rows(view.weight), 0.0).astype(np.float32)
-    related = links(np.where(there, place[at], -1))
+    related = links(np.where(there, place[at], -1), view.upto[at[:, 0]])
     return Batch(rows(view.x), rows(view.anchor), rows(view.static), view.item[at[:, 0]], np.where(there, rows(view.place), 0),
                  related, there, rows(view.scale), weight, rows(view.truth), rows(view.lower))
 
@@ -89,7 +91,10 @@ class Windows:
         self._groups = [groups_of(who.run[a:b], who.rank[a:b], surroundings.most_places) for a, b in self._shelves]
         widest = max(g.shape[1] for g in self._groups)
         self._size = max(1, series // widest)
-        self._counts = np.array([-(-len(g) * ORIGINS_A_VISIT // self._size) for g in self._groups])
+        past = min(reach - held_back, len(surroundings.pooled.index) - held_back)
+        spans = past - surroundings.layout.horizon > surroundings.scheme.rhythm.year
+        self._mirrored = MIRRORED_A_VISIT if surroundings.scheme.year and spans else 0
+        self._counts = np.array([-(-len(g) * (ORIGINS_A_VISIT + self._mirrored) // self._size) for g in self._groups])
         self._visits: OrderedDict[tuple[int, int], Future[list[Batch]]] = OrderedDict()
         self._lock = Lock()
         self._worker = ThreadPoolExecutor(1)
@@ -105,6 +110,11 @@ class Windows:
         batches = self._prepared(visit).result()
         self._prepared(self._visit_of(number - position + len(batches))[0])  # in the background, while this one is learned from
         return batches[position]
+
+    def close(self) -> None:
+        """End the background work; no batch can be drawn any more."""
+        self._worker.shutdown(wait=True, cancel_futures=True)
+        self._visits.clear()
 
     def validation(self) -> Iterator[Batch]:
         """The last origin whose whole horizon was held back, for at most some thousand series; nothing where none was."""
@@ -151,14 +161,21 @@ class Windows:
         groups = self._groups[shelf]
         last = block.sales.shape[1] - 1 - self._held_back
         origins = self._origins(last, generator)
-        pairs = generator.permutation(len(origins) * len(groups))
         views = []
         for origin in origins:
             hidden = generator.random(len(block.sales)) < self._cold if self._cold else None
             views.append(self._with.look(block, who, origin=int(origin), hidden=hidden, last=last))
+        if self._mirrored:
+            # A year of targets is one draw of all that happens to everybody at once. Run backwards, what was a surprise upwards is
+            # one downwards, so that the network cannot learn it by heart.
+            turned, around = self._with.mirror(replace(block, sales=block.sales[:, :last + 1]))
+            year, end = self._with.scheme.rhythm.year, turned.sales.shape[1] - self._with.layout.horizon
+            for origin in generator.integers(year - 1, end, self._mirrored):
+                views.append(around.look(turned, who, origin=int(origin)))
+        pairs = generator.permutation(len(views) * len(groups))
         whole = _stacked(views)
-        every = np.concatenate([np.where(groups >= 0, groups + k * len(block.sales), -1) for k in range(len(origins))])[pairs]
-        places = np.tile(who.place, len(origins))
+        every = np.concatenate([np.where(groups >= 0, groups + k * len(block.sales), -1) for k in range(len(views))])[pairs]
+        places = np.tile(who.place, len(views))
         return [batch_of(whole, every[a:a + self._size], places, links=self._with.links)
                 for a in range(0, len(every), self._size)]
 
