@@ -63,8 +63,10 @@ def fit(options: argparse.Namespace) -> int:
     result = workflow.fit(_forecast_settings(options), say=_say(options), progress=progress.for_terminal())
     if options.json:
         return _json(result)
-    print(f"Fitted {result['model']} on {result['series']:,} series.\n"
-          f"Next: shelfcast forecast SALES --horizon {options.horizon} --model {options.run}")
+    print(f"Fitted {result['model']} on {result['series']:,} series.")
+    if result["training"] is not None:
+        print(f"{printable(result['training']['told'])}\nOpen  {Path(options.run) / 'training.html'}")
+    print(f"Next: shelfcast forecast SALES --horizon {options.horizon} --model {options.run}")
     return 0
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeGuard, runtime_checkable
 
 import numpy as np
+import polars as pl
 
 from shelfcast.errors import DataError, shorten
 from shelfcast.forecast import Forecast
 from shelfcast.names import ITEM, LEVELS, LOCATION
 from shelfcast.panel import SalesPanel
+from shelfcast.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class Traits:
     extra : extra of the package that must be installed, or None
     package : the import that the extra brings, or None
     trained_on : data sets that shipped weights have seen
+    resumes : it trains long and is a `Resumable`
     """
 
     name: str
@@ -44,6 +47,7 @@ class Traits:
     extra: str | None = None
     package: str | None = None
     trained_on: tuple[str, ...] = ()
+    resumes: bool = False
 
 
 @runtime_checkable
@@ -71,6 +75,32 @@ class Forecaster(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
+
+
+class Resumable(Forecaster, Protocol):
+    """A forecaster that trains long, and goes on where it was when it is killed."""
+
+    def fit(self, panel: SalesPanel, *, folder: Path | None = None, progress: Progress | bool | None = None) -> Self:
+        """Learn from the history of a panel.
+
+        Parameters
+        ----------
+        folder : for the history of the training and its checkpoint; a training found there goes on
+        progress : where progress goes; None: a bar where a person watches; True or False: a bar, or none
+        """
+
+
+@runtime_checkable
+class WeighsPlaces(Protocol):
+    """A fitted model that can say how much each series' forecast owes to other places."""
+
+    def place_weights(self, panel: SalesPanel) -> pl.DataFrame:
+        """Item, location, and the weight of the other places, 0 to 1."""
+
+
+def resumes(model: Forecaster) -> TypeGuard[Resumable]:
+    """Whether a model's `fit` takes a folder for its checkpoint."""
+    return model.traits.resumes
 
 
 def require_future(panel: SalesPanel, horizon: int) -> None:

@@ -35,6 +35,8 @@ class Entry:
     module, model, settings : the module and the names of its model class and settings class
     fixed : settings that the name stands for
     extra, package : the extra it needs and the import that the extra brings, or None
+    also : further imports without which it cannot be fitted
+    runs_on : what a fitted one needs to forecast, where that is another package than to fit it
     """
 
     module: str
@@ -43,6 +45,8 @@ class Entry:
     fixed: Mapping[str, object] = field(default_factory=dict)
     extra: str | None = None
     package: str | None = None
+    also: tuple[str, ...] = ()
+    runs_on: str | None = None
 
 
 def _statistical(**fixed: object) -> Entry:
@@ -53,7 +57,8 @@ _MODELS: Final[Mapping[str, Entry]] = MappingProxyType({
     "naive": Entry("shelfcast.models.naive", "SeasonalNaive", "NaiveSettings"),
     "profile": Entry("shelfcast.models.profile", "Profile", "ProfileSettings"),
     "boosted": Entry("shelfcast.models.boosted", "Boosted", "BoostedSettings", package="lightgbm"),
-    "spacetime": Entry("shelfcast.models.spacetime", "SpaceTime", "SpaceTimeSettings", extra="train", package="onnxruntime"),
+    "spacetime": Entry("shelfcast.models.spacetime", "SpaceTime", "SpaceTimeSettings", extra="train", package="torch",
+                       also=("onnx", "onnxscript"), runs_on="onnxruntime"),
     "statistical": _statistical(),
     "ets": _statistical(method="auto_ets"),
     "theta": _statistical(method="theta"),
@@ -146,9 +151,9 @@ def setting_names(name: str) -> list[str]:
 
 
 def missing_package(name: str) -> str | None:
-    """The package that a model needs and that is not installed, or None when the model can run."""
-    package = _entry(name).package
-    return None if package is None or find_spec(package) is not None else package
+    """The package that a model needs to be fitted and that is not installed, or None when nothing is missing."""
+    entry = _entry(name)
+    return next((p for p in (entry.package, *entry.also) if p is not None and find_spec(p) is None), None)
 
 
 def model_traits() -> list[Traits]:
@@ -211,8 +216,8 @@ def load_model(folder: Path | str, *, panel: SalesPanel | None = None,
         model = also[label["name"]](inside)
     else:
         entry = _entry(label["name"])
-        missing = missing_package(label["name"])
-        if missing is not None:
+        missing = entry.runs_on or entry.package
+        if missing is not None and find_spec(missing) is None:
             raise MissingExtraError(f"The saved model {str(folder)!r}", entry.extra or "all", missing)
         model = _classes(entry)[0].load(inside)
     if panel is not None and "learned_from" in label:

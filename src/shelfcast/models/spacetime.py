@@ -23,9 +23,11 @@ from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficient
 from shelfcast.names import LEVELS, LOCATION
 from shelfcast.nn.channels import Layout, learn_layout
 from shelfcast.nn.export import Runner, to_onnx
+from shelfcast.nn.records import Training
 from shelfcast.nn.surroundings import Surroundings
 from shelfcast.nn.windows import SHELF_CELLS, Windows, batch_of, groups_of, shelves_of
 from shelfcast.panel import SalesPanel
+from shelfcast.progress import Progress
 
 _FORMAT: Final = 1
 _CONTEXT: Final = {"h": 336, "D": 196, "W": 64, "M": 36, "Q": 16, "Y": 8}
@@ -105,22 +107,23 @@ class SpaceTime:
 
     traits = Traits(name="spacetime", summary="neural network over time and places on the profile, quantiles, known covariates",
                     uses_known=True, uses_past=True, uses_static=True, uses_places=True, series_apart=False,
-                    extra="train", package="torch")
+                    extra="train", package="torch", resumes=True)
 
     def __init__(self, settings: SpaceTimeSettings = SpaceTimeSettings()) -> None:
         self.settings = settings
 
-    def fit(self, panel: SalesPanel, *, folder: Path | None = None) -> Self:
+    def fit(self, panel: SalesPanel, *, folder: Path | None = None, progress: Progress | bool | None = None) -> Self:
         """Learn the profile, then train the network on what it leaves.
 
         Parameters
         ----------
         folder : for the history of the training and its checkpoint; a training found there goes on where it was killed
+        progress : where progress goes; None: a bar where a person watches; True or False: a bar, or none
         """
         try:
             import torch
 
-            from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork
+            from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork, parameters_of
             from shelfcast.nn.task import ForecastTask
             from shelfcast.nn.training import TrainingSettings, train
         except ImportError as error:
@@ -133,7 +136,8 @@ class SpaceTime:
         origins = sample.block.sales.shape[1] - 1 - int(sample.scheme.rhythm.halves[1])
         have = max(origins, 0) * len(panel)
         self.runner_: Runner | None = None
-        self.reason_ = ""
+        self.training_: Training | None
+        self.reason_, self.training_ = "", None
         if have < FEWEST_WINDOWS:
             self.reason_ = (f"history gives {have:,} past forecasts to learn from and a network needs {FEWEST_WINDOWS:,}; the "
                             f"profile forecasts instead")
@@ -145,7 +149,7 @@ class SpaceTime:
         layout = learn_layout(sample.block, scheme, context=context, horizon=sample.horizon)
         around = Surroundings.of(panel, sample.pooled, scheme=scheme, layout=layout, expect=self._expect, names=sample.pooled.keys)
         self.layout_, self.names_ = layout, around.names
-        self.middle_, self.km_ = around.middle, around.places.scale
+        self.geography_ = around.geography
         held_back = sample.horizon if s.patience is not None else 0
         windows = Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series)
         first = windows.batch(0)
@@ -157,7 +161,8 @@ class SpaceTime:
         training = TrainingSettings(
             steps=s.steps, optimizer=s.optimizer, rate=s.rate, warmup=min(100, s.steps // 10), schedule=s.schedule,
             weight_decay=s.weight_decay, clip=s.clip, ema=s.ema, accumulate=s.accumulate, precision=s.precision,
-            patience=s.patience, seed=s.seed, adversarial=s.adversarial)
+            patience=s.patience, seed=s.seed, adversarial=s.adversarial,
+            validate_every=max(1, min(100, s.steps // 10)), checkpoint_every=max(1, min(100, s.steps // 20)))
         threads = torch.get_num_threads()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(s.seed)
@@ -166,9 +171,14 @@ class SpaceTime:
                 network = SpaceTimeNetwork(shape)
                 task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate,
                                     about={"panel": panel.fingerprint(), "settings": asdict(s)})
-                self.trained_ = train(network, task, training, folder=folder)
+                trained = train(network, task, training, folder=folder, progress=progress)
             finally:
+                windows.close()
                 torch.set_num_threads(threads)
+        self.training_ = Training(
+            network=shape.as_json(), parameters=parameters_of(network), steps=trained.steps, asked=s.steps,
+            stopped=trained.stopped, best_step=trained.best_step, best_loss=trained.best_loss,
+            seconds=trained.history[-1].seconds if trained.history else 0.0, history=trained.history)
         self.shape_ = shape.as_json()
         self.levels_ = shape.levels
         self.weights_ = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
@@ -199,7 +209,7 @@ class SpaceTime:
         scheme, layout = self.profile_.scheme_, self.layout_
         pooled = pool_panel(panel, scheme)
         around = Surroundings.of(panel, pooled, scheme=scheme, layout=layout, expect=self._expect, names=self.names_,
-                                 middle=self.middle_, scale=self.km_)
+                                 like=self.geography_)
         who = around.who(panel.series)
         context, steps = scheme.rhythm.context, max(horizon, layout.horizon)
         assert self.runner_ is not None
@@ -239,7 +249,7 @@ class SpaceTime:
             save_file({k: np.ascontiguousarray(v) for k, v in self.weights_.items()}, folder / "network.safetensors")
             (folder / "network.onnx").write_bytes(self.onnx_)
             about["network"] = {"shape": self.shape_, "layout": self.layout_.as_json(), "levels": self.levels_,
-                                "middle": self.middle_.tolist(), "km": self.km_}
+                                "geography": self.geography_}
         (folder / "spacetime.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -254,13 +264,14 @@ class SpaceTime:
             model = cls(SpaceTimeSettings(**about["settings"]))
             model.profile_ = Profile.load(folder)
             model.net_of_returns_, model.reason_, model.runner_ = about["net_of_returns"], about["reason"], None
+            model.training_ = None  # what is told of it lies in the run folder
             if about["network"] is None:
                 return model
             net = about["network"]
             model.names_ = model.profile_.pooled_.keys
             model.layout_ = Layout.from_json(net["layout"])
             model.shape_, model.levels_ = net["shape"], tuple(net["levels"])
-            model.middle_, model.km_ = np.array(net["middle"]), net["km"]
+            model.geography_ = net["geography"]
             model.weights_ = load_file(folder / "network.safetensors")
             model.onnx_ = (folder / "network.onnx").read_bytes()
         except (OSError, ValueError, KeyError, TypeError) as error:

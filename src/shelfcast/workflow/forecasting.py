@@ -10,12 +10,14 @@ from typing import Any
 import polars as pl
 
 import shelfcast
+from shelfcast.adjust.override_table import Overrides
 from shelfcast.adjust.saving import check_forecaster, save_forecaster
+from shelfcast.data.hierarchy import Hierarchy
 from shelfcast.errors import SettingsError, SourceError, masked, printable, shorten, shorten_path
 from shelfcast.evaluate.backtest import Backtest, backtest
 from shelfcast.files import check_folder, check_target, whole_folder
 from shelfcast.forecast import MEAN
-from shelfcast.models.base import Forecaster, require_future
+from shelfcast.models.base import Forecaster, require_future, resumes
 from shelfcast.models.registry import (
     make_model,
     model_names,
@@ -36,6 +38,7 @@ from shelfcast.workflow.overriding import Planned, asked_overrides, check_overri
 from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
 from shelfcast.workflow.proving import score_of_proof
 from shelfcast.workflow.reconciling import Coherent, asked_hierarchy, reconciling
+from shelfcast.workflow.training import account_of_training, fit_kept, kept, refuse_trained, stood_back, write_training
 
 BACKTEST_SERIES = 5_000  # series that the one-window score is taken on, when there are more
 
@@ -64,16 +67,18 @@ def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | N
     clock, progress = Clock(), progress or Silent()
     prepared = prepare(settings, clock, say, progress)
     model, why = choose_model(replace(settings, backtest=False), prepared.panel)  # one fit alone: the whole budget is its own
-    with clock("fit"), stage(progress, "fitting", 1):
-        model.fit(prepared.panel)
-    why = _settled(model, why, say)
-    manifest = _with_account(manifest_of("fit", settings, prepared, model, why, clock), model)
-    with whole_folder(settings.run) as folder:
-        save_forecaster(model, folder / MODEL, panel=prepared.panel)
-        (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
-        manifest.write(folder, settings=as_json(settings))
+    with kept(settings.run, model) as place:
+        with clock("fit"):
+            fit_kept(model, prepared.panel, place, say=say, progress=progress)
+        why = _settled(model, why, say)
+        manifest = _with_account(manifest_of("fit", settings, prepared, model, why, clock), model)
+        with whole_folder(settings.run) as folder:
+            save_forecaster(model, folder / MODEL, panel=prepared.panel)
+            write_training(folder, model, prepared.panel, manifest, title=_title(settings))
+            (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
+            manifest.write(folder, settings=as_json(settings))
     return {"verb": "fit", "model": model.traits.name, "why_model": why, "auto": account_of(model), "series": len(prepared.panel),
-            "files": {"run": str(settings.run)}}
+            "training": account_of_training(model), "files": {"run": str(settings.run)}}
 
 
 def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progress | None = None) -> ForecastResult:
@@ -96,15 +101,25 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     require_future(panel, settings.horizon)
     model, why = choose_model(settings, panel)
     say(f"Model: {model.traits.name} ({why}).")
-    began = time.perf_counter()
-    if model.traits.needs_fit and not is_fitted_folder(settings.model):
-        with clock("fit"), stage(progress, "fitting", 1):
-            model.fit(panel)
-    why = _settled(model, why, say)
+    to_fit = model.traits.needs_fit and not is_fitted_folder(settings.model)
+    with kept(settings.run if to_fit else None, model) as place:
+        began = time.perf_counter()
+        if to_fit:
+            with clock("fit"):
+                fit_kept(model, panel, place, say=say, progress=progress)
+        why = _settled(model, why, say)
+        return _forecast(settings, prepared, model, why, hierarchy, overrides, clock=clock, say=say, progress=progress,
+                         spent=time.perf_counter() - began)
+
+
+def _forecast(settings: ForecastSettings, prepared: Prepared, model: Forecaster, why: str, hierarchy: Hierarchy | None,
+              overrides: Overrides | None, *, clock: Clock, say: Say, progress: Progress, spent: float) -> ForecastResult:
+    """What follows the fit: score, forecast, sums, overrides, and writing what was asked for."""
+    panel = prepared.panel
     scores = None
     if settings.backtest:
         with clock("backtest"):
-            scores = _scored(settings, model, panel, say, progress, spent=time.perf_counter() - began)
+            scores = _scored(settings, model, panel, say, progress, spent=spent)
         if scores is not None and isinstance(model, AutoForecaster):
             why = " ".join([why, *scores.told])
     with ForecastBatches() as batches:
@@ -172,25 +187,31 @@ def _refuse_early(settings: ForecastSettings) -> None:
                               f"fit --run` or `shelfcast forecast --run` wrote, or a name: {', '.join(model_names())}.")
         check_forecaster(fitted_folder(settings.model))
     elif settings.model != "auto":
-        make_model(settings.model, settings.options)
+        made = make_model(settings.model, settings.options)
+        if settings.run is not None and resumes(made):
+            refuse_trained(settings.run)
     elif settings.options:
         make_model("boosted", settings.options)  # what auto chooses unless the past is short
 
 
 def _settled(model: Forecaster, why: str, say: Say) -> str:
-    """Say what `auto` tried and found, and make that the reason."""
+    """Say what `auto` tried and found, and make that the reason; also why a network was not trained."""
     account = account_of(model)
     if account is None:
-        return why
+        back = stood_back(model)
+        if back:
+            say(f"No network was trained: {back}.")
+        return f"{why}; {back}" if back else why
     for sentence in account["told"]:
         say(sentence)
     return " ".join(["auto:", *account["told"]])
 
 
 def _with_account(manifest: Manifest, model: Forecaster) -> Manifest:
-    """The manifest with what `auto` tried, its weights and its calibration."""
-    account = account_of(model)
-    return manifest if account is None else replace(manifest, models=({"model": manifest.model, **account},))
+    """The manifest with what `auto` tried, its weights and its calibration; or with how a network was trained."""
+    account, training = account_of(model), account_of_training(model)
+    told = account if account is not None else None if training is None else {"training": training}
+    return manifest if told is None else replace(manifest, models=({"model": manifest.model, **told},))
 
 
 def _scored(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, say: Say, progress: Progress, *,
@@ -243,6 +264,7 @@ def _write(settings: ForecastSettings, prepared: Prepared, model: Forecaster, co
                       "rejected": prepared.cleaned.rejected, "withdrawn": prepared.withdrawn}
             write_tables(folder, tables if scores is None else {**tables, "scores": scores.scores})
             write_report(folder / "report.html", content)
+            write_training(folder, model, prepared.panel, manifest, title=_title(settings))
             (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
             replace(manifest, seconds=clock.seconds).write(folder, settings=as_json(settings))
         files["run"] = settings.run
@@ -271,10 +293,15 @@ def _summary(settings: ForecastSettings, prepared: Prepared, planned: Planned, s
     }
 
 
+def _title(settings: ForecastSettings) -> str:
+    """What a page is about: the name of the file of sales."""
+    named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
+    return printable(Path(masked(str(settings.sales))).name) if named else "sales"
+
+
 def _about(settings: ForecastSettings, manifest: Manifest, planned: Planned) -> About:
     """What the report says of its own making."""
-    named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
-    source = printable(Path(masked(str(settings.sales))).name) if named else "sales"
+    source = _title(settings)
     lines = {"shelfcast": shelfcast.__version__, "model": f"{manifest.model} ({manifest.why_model})", "cutoff": manifest.cutoff,
              "seed": manifest.seed, "data fingerprint": manifest.fingerprint,
              "device": f"{manifest.device} ({manifest.why_device})",
