@@ -21,7 +21,7 @@ from pathlib import Path
 
 from provenance import append_row
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.csv"
 
 
 def fit(folder: Path, *, steps: int, optimizer: str, accumulate: int) -> None:
@@ -43,17 +43,21 @@ def start(folder: Path, given: argparse.Namespace) -> subprocess.Popen[bytes]:
                              given.optimizer, "--accumulate", str(given.accumulate)])
 
 
-def killed(folder: Path, given: argparse.Namespace, draw: random.Random) -> list[int]:
-    """Kill trainings until there were enough, and let the last one end; bytes of the checkpoint at each kill (0: none yet)."""
+def killed(folder: Path, given: argparse.Namespace, draw: random.Random, *, interval: float) -> list[int]:
+    """Kill trainings until there were enough, and let the last one end; bytes of the checkpoint at each kill (0: none yet).
+
+    Parameters
+    ----------
+    interval : seconds between checkpoints of the training that was left alone
+    """
     kills: list[int] = []
     while len(kills) < given.kills:
+        before = _stamp(folder / HISTORY)
         process = start(folder, given)
-        seen, wanted = _stamp(folder), draw.choice([0, 0, 1])  # checkpoints that it may still write
-        while wanted and process.poll() is None:
-            time.sleep(0.002)
-            if _stamp(folder) != seen:
-                seen, wanted = _stamp(folder), wanted - 1
-        time.sleep(draw.uniform(0.0, given.wait))
+        _await(folder / HISTORY, before, process)  # it is written anew when training goes on
+        if draw.random() < 0.4:
+            _await(folder / CHECKPOINT, _stamp(folder / CHECKPOINT), process)
+        time.sleep(draw.uniform(0.0, 0.9 * interval))
         if process.poll() is not None:
             raise SystemExit(f"It ended after {len(kills)} kills; give it more steps (--steps).")
         os.kill(process.pid, signal.SIGKILL)
@@ -74,10 +78,9 @@ def digest(folder: Path) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=1_500)
+    parser.add_argument("--steps", type=int, default=1_200)
     parser.add_argument("--optimizer", default="adamw")
     parser.add_argument("--accumulate", type=int, default=1)
-    parser.add_argument("--wait", type=float, default=1.5, help="longest wait before a kill, seconds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -90,9 +93,10 @@ def main() -> None:
         if start(straight, given).wait():
             raise SystemExit("The training that was never killed failed.")
         whole = time.perf_counter() - began
-        kills = killed(broken, given, random.Random(given.seed))
+        training = float((straight / HISTORY).read_text(encoding="utf-8").split(",")[-1])
+        kills = killed(broken, given, random.Random(given.seed), interval=training / (given.steps / 100))
         one, other = digest(straight), digest(broken)
-        rows = [(folder / "history.csv").read_text(encoding="utf-8").count("\n") - 1 for folder in (straight, broken)]
+        rows = [(folder / HISTORY).read_text(encoding="utf-8").count("\n") - 1 for folder in (straight, broken)]
     print(f"\n{'':22}never killed      killed {len(kills)} times")
     for name in one:
         print(f"{name:22}{one[name]}  {other[name]}  {'equal' if one[name] == other[name] else 'DIFFERENT'}")
@@ -105,9 +109,14 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _stamp(folder: Path) -> int:
+def _await(file: Path, before: int, process: subprocess.Popen[bytes]) -> None:
+    while _stamp(file) == before and process.poll() is None:
+        time.sleep(0.002)
+
+
+def _stamp(file: Path) -> int:
     try:
-        return (folder / CHECKPOINT).stat().st_mtime_ns
+        return file.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
 

@@ -134,6 +134,52 @@ def test_inputs_that_are_no_numbers_are_blamed_on_the_data():
         train(TinyNetwork(), SpoiltTask(12, x=np.nan), QUICK)
 
 
+def test_a_validation_that_is_no_number_names_its_batch():
+    class Overflowing(TinyTask):
+        def loss(self, network, batch):
+            return super().loss(network, batch) * (1 if network.training else torch.inf)
+
+    with pytest.raises(SettingsError, match="After step 10 the loss of validation batch 0 is inf"):
+        train(TinyNetwork(), Overflowing(), QUICK)
+
+
+def test_a_network_without_weights_to_train_is_refused():
+    for network in (torch.nn.Identity(), TinyNetwork().requires_grad_(False)):
+        with pytest.raises(SettingsError, match="nothing to train"):
+            train(network, TinyTask(), QUICK)
+
+
+def test_progress_is_reported_step_by_step_and_a_resumed_training_reports_what_is_left(tmp_path):
+    class Counting:
+        def __init__(self):
+            self.told = []
+
+        def start(self, what, total):
+            self.told += [total]
+
+        def advance(self, steps=1):
+            self.told += [steps]
+
+        def finish(self):
+            self.told += ["end"]
+
+    def act(step, part):
+        if step == 9:
+            raise KeyboardInterrupt
+
+    first, second = Counting(), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        train(TinyNetwork(), TinyTask(act=act), QUICK, folder=tmp_path, progress=first)
+    train(TinyNetwork(), TinyTask(), QUICK, folder=tmp_path, progress=second)
+    assert first.told == [30, *[1] * 9, "end"] and second.told == [23, *[1] * 23, "end"]
+
+
+@pytest.mark.parametrize(("asked", "shown"), [(None, False), (False, False), (True, True)])
+def test_away_from_a_terminal_nothing_is_shown_unless_asked(asked, shown, capsys):
+    train(TinyNetwork(), TinyTask(), replace(QUICK, steps=3), progress=asked)
+    assert ("training" in capsys.readouterr().err) is shown
+
+
 @pytest.mark.parametrize(("setting", "value"), [("optimizer", "adam"), ("schedule", "cosin"), ("precision", "float16"),
                                                 ("adversarial", "fgs")])
 def test_unknown_kinds_are_refused_with_the_nearest(setting, value):

@@ -89,7 +89,12 @@ class Crew:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Crew]:
-    """The crew of this process: those that a program already joined, those that torchrun started, or it alone."""
+    """The crew of this process: those that a program already joined, those that torchrun started, or it alone.
+
+    Parameters
+    ----------
+    device : of the network; with several GPUs a program puts its network on `cuda:` and the number in LOCAL_RANK first
+    """
     if not distributed.is_available():
         yield Crew()
         return

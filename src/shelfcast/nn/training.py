@@ -161,22 +161,20 @@ def train(network: nn.Module, task: Task, settings: TrainingSettings, *, folder:
     DataError
         If a batch holds inputs that are not finite.
     """
-    shown = progress if not isinstance(progress, bool) and progress is not None else \
-        for_terminal() if progress is None else Bar() if progress else Silent()
-    device = next(network.parameters()).device
+    device = _device(network)
     with joined(device) as crew, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         run = _Run(network, task, settings, crew=crew, folder=folder)
         run.resume()
         told: list[Callback] = ([CsvHistory(folder / HISTORY)] if folder else []) + list(callbacks) if crew.leads else []
-        with _told(told, run), stage(shown if crew.leads else Silent(), "training", settings.steps - run.step) as bar:
+        with _told(told, run), stage(_shown(progress, crew), "training", settings.steps - run.step) as bar:
             run.go_on(told, bar)
     return run.result()
 
 
 def draw_seed(seed: int, step: int, part: int) -> int:
     """The seed of what is drawn in a part of a step: unrelated to that of any other part, step or seed."""
-    low, high = np.random.SeedSequence([seed, step, part]).generate_state(2, np.uint32)
-    return int(low) | int(high) << 31  # 63 bits: torch takes no more
+    (state,) = np.random.SeedSequence([seed, step, part]).generate_state(1, np.uint64)
+    return int(state) >> 1  # a whole number with a sign, as torch takes it
 
 
 class _Run:
@@ -184,7 +182,7 @@ class _Run:
 
     def __init__(self, network: nn.Module, task: Task, settings: TrainingSettings, *, crew: Crew, folder: Path | None) -> None:
         self.network, self.task, self.settings, self.crew, self.folder = network, task, settings, crew, folder
-        self.device = next(network.parameters()).device
+        self.device = _device(network)
         self.parameters = [p for _, p in trained(network)]
         self.optimizer = Optimizer(network, kind=settings.optimizer, rate=settings.rate, momentum=settings.momentum,
                                    weight_decay=settings.weight_decay)
@@ -203,6 +201,10 @@ class _Run:
     def _check(self) -> None:
         if not self.parameters:
             raise SettingsError("This network has nothing to train: no parameter of it requires a gradient.")
+        norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+        if self.crew.size > 1 and any(isinstance(m, norms) for m in self.network.modules()):
+            raise SettingsError("Batch norm learns from the batches that a process sees, so several processes would not train what "
+                                "one does. Use layer norm, or train in one process.")
         if self.settings.accumulate < self.crew.size:
             raise SettingsError(f"{self.crew.size} processes share the {self.settings.accumulate} parts of a step, so some would "
                                 f"have none. Set accumulate to a multiple of {self.crew.size}, or start fewer processes.")
@@ -310,6 +312,10 @@ class _Run:
             each = torch.tensor(losses, dtype=torch.float64, device=self.device)
             self.crew.add_up(each)
             found = float(each.mean())
+            if not np.isfinite(found):
+                wrong = int((~each.isfinite()).nonzero()[0])
+                raise SettingsError(f"After step {self.step} the loss of validation batch {wrong} is {float(each[wrong])}, "
+                                    f"although training went well. Look for unknown or endless values in it, or lower the rate.")
             if self.best_loss is None or found < self.best_loss:
                 self.best_step, self.best_loss, self.misses = self.step, found, 0
                 if self.settings.keep_best:
@@ -387,9 +393,22 @@ def _told(callbacks: Sequence[Callback], run: _Run) -> Iterator[None]:
     with ExitStack() as stack:
         settings = asdict(run.settings)
         for callback in callbacks:
-            stack.callback(_finish(callback, run))
             callback.start(settings, tuple(run.history))
+            stack.callback(_finish(callback, run))
         yield
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
+
+
+def _shown(progress: Progress | bool | None, crew: Crew) -> Progress:
+    """Where progress goes; of several processes only the first shows any."""
+    if progress is False or not crew.leads:
+        return Silent()
+    if progress is None:
+        return for_terminal()
+    return Bar() if progress is True else progress
 
 
 def _finish(callback: Callback, run: _Run) -> Callable[[], None]:
