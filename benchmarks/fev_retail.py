@@ -25,6 +25,7 @@ from provenance import DATA, TASKS, append_row
 from shelfcast.data.clean import clean_sales
 from shelfcast.data.read import read_sales
 from shelfcast.data.split import cut
+from shelfcast.models.base import Forecaster
 from shelfcast.names import DATE, ITEM, LOCATION, SALES, quantile_column
 from shelfcast.panel import SalesPanel
 from shelfcast.workflow.choosing import make_forecaster
@@ -75,14 +76,14 @@ def panel_of(task, past: pd.DataFrame, known: pd.DataFrame) -> SalesPanel:
     return clean_sales(lines, cutoff=past.date.max().date()).panel
 
 
-def forecast(task, past: pd.DataFrame, panel: SalesPanel, model: str,
-             seed: int) -> tuple[pl.DataFrame, tuple[str, ...], tuple[float, float]]:
-    """Fit once, forecast each series from its own end: table of quantiles by id; what was told; seconds of both."""
+def learn(task, panel: SalesPanel, model: str, *, seed: int, options: dict[str, object] | None = None) -> Forecaster:
+    """A model of the registry, or `auto`, fitted on a window's past."""
+    return make_forecaster(model, panel, horizon=task.horizon, seed=seed, options=options)[0].fit(panel)
+
+
+def forecasts_by_id(task, past: pd.DataFrame, panel: SalesPanel, forecaster: Forecaster) -> pl.DataFrame:
+    """Forecast each series from its own end: table of quantiles by id, `task.horizon` rows each."""
     keys = KEYS.get(task.name, {LOCATION: "id"})
-    began = time.perf_counter()
-    forecaster, _ = make_forecaster(model, panel, horizon=task.horizon, seed=seed)
-    forecaster.fit(panel)
-    fitted = time.perf_counter()
     firsts = {v: (v, "first") for v in keys.values() if v != "id"}
     ids = past.groupby("id", sort=False).agg(date=("date", "max"), **firsts).reset_index()
     ends = pl.from_pandas(ids).with_columns(pl.col(v).cast(pl.String).alias(k) for k, v in keys.items())
@@ -97,17 +98,12 @@ def forecast(task, past: pd.DataFrame, panel: SalesPanel, model: str,
         made = forecaster.predict(part if cutoff == panel.cutoff else cut(part, int(cutoff)), horizon=task.horizon, levels=LEVELS)
         table = made.to_frame()
         parts.append(table.with_columns(ends["id"][np.repeat(chosen, task.horizon)].alias("id")))
-    told = tuple(getattr(forecaster, "told_", ()) or getattr(forecaster, "told", ()) or ())
-    return pl.concat(parts), told, (fitted - began, time.perf_counter() - fitted)
+    return pl.concat(parts)
 
 
-def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict[object, np.ndarray], model: str,
-                 seed: int) -> Scored:
-    """One window: read, clean, fit, forecast, judge."""
-    began = time.perf_counter()
-    panel = panel_of(task, past, known)
-    prepared = time.perf_counter() - began
-    table, told, (fit_s, predict_s) = forecast(task, past, panel, model, seed)
+def judge(fev, task, past: pd.DataFrame, truth: dict[object, np.ndarray],
+          table: pl.DataFrame) -> tuple[dict[str, float], pl.DataFrame]:
+    """Measures of a window, and the loss of each series."""
     h = task.horizon
     ids = table["id"].to_list()[::h]
     cube = np.stack([table[quantile_column(q)].to_numpy().reshape(-1, h) for q in LEVELS], axis=2)
@@ -126,14 +122,29 @@ def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict
     for name, low, high in (("cover80", 0.1, 0.9), ("cover98", 0.01, 0.99)):
         inside = (y >= q[:, :, LEVELS.index(low)]) & (y <= q[:, :, LEVELS.index(high)])
         row[name] = float(inside[seen].mean())
-    row |= {"prepare_s": prepared, "fit_s": fit_s, "predict_s": predict_s}
     pinball = 2 * np.abs((y[..., None] - q[:, :, at]) * ((y[..., None] <= q[:, :, at]) - np.array(DECILES)))
     steps = [np.abs(history[k][task.season:] - history[k][: max(len(history[k]) - task.season, 0)]) for k in keys]
     scale = np.array([s[np.isfinite(s)].mean() if np.isfinite(s).any() else np.nan for s in steps])
     with np.errstate(invalid="ignore", divide="ignore"):
         each = np.nansum(pinball.mean(2), axis=1) / np.isfinite(y).sum(axis=1)
         loss = each / np.where(scale > 0, scale, np.nan)
-    return Scored(row, pl.DataFrame({"id": [str(k) for k in keys], "loss": loss}), told)
+    return row, pl.DataFrame({"id": [str(k) for k in keys], "loss": loss})
+
+
+def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict[object, np.ndarray], model: str,
+                 seed: int) -> Scored:
+    """One window: read, clean, fit, forecast, judge."""
+    began = time.perf_counter()
+    panel = panel_of(task, past, known)
+    prepared = time.perf_counter()
+    forecaster = learn(task, panel, model, seed=seed)
+    fitted = time.perf_counter()
+    table = forecasts_by_id(task, past, panel, forecaster)
+    predicted = time.perf_counter()
+    told = tuple(getattr(forecaster, "told_", ()) or getattr(forecaster, "told", ()) or ())
+    row, losses = judge(fev, task, past, truth, table)
+    row |= {"prepare_s": prepared - began, "fit_s": fitted - prepared, "predict_s": predicted - fitted}
+    return Scored(row, losses, told)
 
 
 def run(fev, name: str, model: str, ks: range | None, seed: int, keep: Path | None, say: bool) -> dict[str, object]:
