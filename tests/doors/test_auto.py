@@ -10,12 +10,13 @@ import pytest
 
 from shelfcast.adjust.saving import check_forecaster, load_forecaster, save_forecaster
 from shelfcast.cli.main import main
-from shelfcast.errors import SettingsError, WeightsError
+from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
 from shelfcast.models.registry import make_model, missing_package, save_model
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings, parse_budget
 from shelfcast.workflow import forecasting
 from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
+from shelfcast.workflow.choosing import auto_options
 from shelfcast.workflow.planning import TrialPlan, make_plan, trial_horizon, window_count
 from shelfcast.workflow.proving import score_of_proof
 
@@ -278,3 +279,23 @@ def test_a_shorter_window_that_was_tried_is_not_denied_where_no_time_is_left_for
     summary = json.loads(told.out)
     assert summary["auto"]["trials"] and summary["backtest"] is None
     assert "the last window of 6 days" in told.err and "No score: no window of this horizon was tried" in told.err
+
+
+def test_the_network_is_a_member_where_it_is_asked_for(panel, tmp_path):
+    if missing_package("spacetime") is not None:
+        pytest.skip("needs onnxruntime")
+    pytest.importorskip("torch")
+    tiny = {"steps": 4, "width": 16, "heads": 2, "layers": 1, "spatial": "none"}
+    made = AutoForecaster(AutoSettings(horizon=H, options={**FAST, **tiny}, network=True)).fit(panel)
+    assert "spacetime" in set(made.trials_["model"])
+    assert "spacetime" not in set(AutoForecaster(AutoSettings(horizon=H, options=FAST)).fit(panel).trials_["model"])
+    save_forecaster(made, tmp_path / "kept", panel=panel)
+    assert load_forecaster(tmp_path / "kept").predict(panel, horizon=H).quantiles.shape == (12, H, 13)
+
+
+def test_settings_of_auto_are_those_of_its_members():
+    assert auto_options({"network": True, "steps": 9, "effort": "fast"}) == ({"steps": 9, "effort": "fast"}, True)
+    with pytest.raises(SettingsError, match="'network' of auto is 'yes'; it must be true or false"):
+        auto_options({"network": "yes"})
+    with pytest.raises(UnknownNameError, match="No setting of auto is called 'steps'"):
+        auto_options({"steps": 9})  # of the network, which is no member here

@@ -33,10 +33,12 @@ from shelfcast.models.base import Forecaster, Traits
 from shelfcast.models.registry import make_model, setting_names
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
-from shelfcast.workflow.planning import BASE, RIVAL, SAMPLE, TrialPlan, candidates, make_plan, too_short
+from shelfcast.workflow.planning import BASE, NETWORK, RIVAL, SAMPLE, TrialPlan, candidates, make_plan, too_short
 
 UNTRIED: Final = {"boosted": 0.7, "profile": 0.3}
 """Weights where nothing can be tried: there trees err more than where they can be tested."""
+UNTRIED_WITH_NETWORK: Final = {"boosted": 0.5, "spacetime": 0.3, "profile": 0.2}
+"""The same with the network as a member."""
 SHORTER: Final = 0.5
 """How far weights of other members are trusted that come from windows shorter than the horizon asked for."""
 
@@ -50,13 +52,15 @@ class AutoSettings:
     horizon : periods ahead that it will be asked for
     seed : of every draw
     budget_s : seconds that `fit` may take, about; None lets the data decide alone
-    options : settings of the booster, by name
+    options : settings of the members, by name; a setting goes to each member that has it
+    network : the space-time network is a member, too: it takes minutes, and is often worth a few per cent
     """
 
     horizon: int
     seed: int = 0
     budget_s: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    network: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.horizon, bool) or self.horizon < 1:
@@ -96,7 +100,7 @@ class AutoForecaster:
 
     def __init__(self, settings: AutoSettings) -> None:
         self.settings = settings
-        self.traits: Traits = combined_traits([make_model(name).traits for name in candidates(1, 1)])
+        self.traits: Traits = combined_traits([make_model(name).traits for name in candidates(1, 1, network=settings.network)])
 
     def fit(self, panel: SalesPanel) -> Self:
         """Try, weigh, calibrate, and fit what counts on the whole past."""
@@ -107,12 +111,13 @@ class AutoForecaster:
         if reason:
             told = [f"The profile forecasts: {reason}."]
             return self._settle(panel, Weights.alone("profile"), Calibration.none(), told, s.options)
-        plan = make_plan(panel, s.horizon, s.budget_s, s.options)
+        plan = make_plan(panel, s.horizon, s.budget_s, s.options, network=s.network)
         replayed, rows, plan = self._try(panel, plan, began)
         if s.budget_s is not None:
             plan = plan.ended(s.budget_s - (time.perf_counter() - began))
         options = {**s.options, **({"effort": "fast"} if plan.quick else {})}
-        shares = UNTRIED if plan.base == BASE else {plan.base: 1.0}
+        untried = UNTRIED_WITH_NETWORK if NETWORK in plan.models else UNTRIED
+        shares = untried if plan.base == BASE else {plan.base: 1.0}
         if not replayed:
             mixed = " and ".join(f"{name} ({share:.0%})" for name, share in shares.items())
             told = [f"Untried, for no window of the past could be replayed: {mixed}.", *plan.told]

@@ -33,7 +33,7 @@ from shelfcast.evaluate.backtest import levels_told
 from shelfcast.evaluate.scores import measure_names
 from shelfcast.evaluate.summary import Summary, summarise
 from shelfcast.files import check_folder, scratch_folder, whole_file, whole_folder
-from shelfcast.models.registry import make_model, model_names, setting_names
+from shelfcast.models.registry import model_names
 from shelfcast.names import KEYS
 from shelfcast.operate.processes import share_out
 from shelfcast.operate.runs import MANIFEST, Manifest, code_hash, write_tables
@@ -42,7 +42,7 @@ from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent, stage
 from shelfcast.settings import BacktestSettings, as_json, to_toml
 from shelfcast.show.backtest_page import write_backtest
-from shelfcast.workflow.choosing import is_fitted_folder
+from shelfcast.workflow.choosing import check_options, is_fitted_folder, known_settings
 from shelfcast.workflow.judging import judge_overrides
 from shelfcast.workflow.overriding import asked_overrides, check_overrides
 from shelfcast.workflow.pieces import PIECE, Plan, cutoff_name, run_task, tasks_of, the_windows, write_actuals
@@ -174,20 +174,15 @@ def _refuse_early(settings: BacktestSettings) -> dict[str, dict[str, Any]]:
                 raise UnknownNameError("model of this backtest", model, options)
             options[model][setting] = value
             continue
-        having = [m for m in options if key in setting_names(_settings_model(m))]
+        having = [m for m in options if key in known_settings(m)]
         if not having:
-            known = sorted({s for m in options for s in setting_names(_settings_model(m))})
+            known = sorted({s for m in options for s in known_settings(m)})
             raise UnknownNameError("setting of these models", key, known)
         for m in having:
             options[m][key] = value
     for name, chosen in options.items():
-        make_model(_settings_model(name), chosen)
+        check_options(name, chosen)
     return options
-
-
-def _settings_model(name: str) -> str:
-    """The model whose settings a name takes: those given with auto are boosted's, what auto chooses unless the past is short."""
-    return "boosted" if name == "auto" else name
 
 
 def _metrics(settings: BacktestSettings) -> tuple[str, ...]:

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from shelfcast.adjust.saving import load_forecaster
+from shelfcast.errors import SettingsError, UnknownNameError, shorten
 from shelfcast.models.base import Forecaster
-from shelfcast.models.registry import (
-    make_model,
-    setting_names,
-)
+from shelfcast.models.registry import make_model, setting_names
 from shelfcast.operate.runs import MODEL
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings
 from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
-from shelfcast.workflow.planning import too_short, window_count
+from shelfcast.workflow.planning import BASE, NETWORK, too_short, window_count
+
+WITH_NETWORK = "network"
+"""Setting of `auto`: the space-time network is a member, too."""
 
 
 def is_fitted_folder(name: str) -> bool:
@@ -42,14 +43,16 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
     ----------
     name : `auto` or a registered name
     panel : what it is to learn from; `auto` decides by it
-    options : settings of the model; those given with `auto` are the booster's
+    options : settings of the model; those given with `auto` are its members', and `network`, which makes the space-time network
+        one of them
     budget_s : seconds that `auto` may take, about; None lets the data decide alone
     """
     why, asked_for = "asked for", name
     if name == "auto":
         reason = too_short(panel, horizon)
         if not reason:
-            made = AutoForecaster(AutoSettings(horizon=horizon, seed=seed, budget_s=budget_s, options=dict(options or {})))
+            rest, network = auto_options(options or {})
+            made = AutoForecaster(AutoSettings(horizon=horizon, seed=seed, budget_s=budget_s, options=rest, network=network))
             return made, "auto: models are tried, weighed and calibrated on the data's own past"
         name, why = "profile", f"auto: {reason}"
     known = setting_names(name)
@@ -57,6 +60,45 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
     # The settings given with auto are boosted's; where the profile answers, those that it has, too.
     kept = {k: v for k, v in (options or {}).items() if asked_for != "auto" or k in known}
     return make_model(name, {**given, **kept}), why
+
+
+def known_settings(name: str) -> list[str]:
+    """The settings that a model has; those of `auto` are `network` and its members' own."""
+    if name != "auto":
+        return setting_names(name)
+    return [WITH_NETWORK, *sorted({key for member in (BASE, NETWORK) for key in setting_names(member)})]
+
+
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Refuse settings that a model, or `auto`, does not have, and wrong values."""
+    if name == "auto":
+        auto_options(options)
+    else:
+        make_model(name, options)
+
+
+def auto_options(options: Mapping[str, object]) -> tuple[dict[str, object], bool]:
+    """Settings of the members of `auto`, checked, and whether the network is one of them.
+
+    Raises
+    ------
+    SettingsError
+        If a value is wrong.
+    UnknownNameError
+        If no member has such a setting.
+    """
+    network = options.get(WITH_NETWORK, False)
+    if not isinstance(network, bool):
+        raise SettingsError(f"The setting {WITH_NETWORK!r} of auto is {shorten(repr(network))}; it must be true or false.")
+    rest = {k: v for k, v in options.items() if k != WITH_NETWORK}
+    known = {member: setting_names(member) for member in ([BASE, NETWORK] if network else [BASE])}
+    for key in rest:
+        if not any(key in names for names in known.values()):
+            choices = sorted({WITH_NETWORK, *(n for names in known.values() for n in names)})
+            raise UnknownNameError("setting of auto", key, choices)
+    for member, names in known.items():
+        make_model(member, {k: v for k, v in rest.items() if k in names})
+    return rest, network
 
 
 def account_of(model: Forecaster) -> dict[str, Any] | None:

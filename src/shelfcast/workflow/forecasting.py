@@ -33,7 +33,7 @@ from shelfcast.show.evidence import accuracy_table, findings_table
 from shelfcast.show.gather import gather
 from shelfcast.show.report import write_report
 from shelfcast.workflow.automatic import AutoForecaster
-from shelfcast.workflow.choosing import account_of, choose_model, fitted_folder, is_fitted_folder
+from shelfcast.workflow.choosing import account_of, check_options, choose_model, fitted_folder, is_fitted_folder
 from shelfcast.workflow.overriding import Planned, asked_overrides, check_overrides, overriding
 from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
 from shelfcast.workflow.proving import score_of_proof
@@ -190,8 +190,8 @@ def _refuse_early(settings: ForecastSettings) -> None:
         made = make_model(settings.model, settings.options)
         if settings.run is not None and resumes(made):
             refuse_trained(settings.run)
-    elif settings.options:
-        make_model("boosted", settings.options)  # what auto chooses unless the past is short
+    else:
+        check_options("auto", settings.options)
 
 
 def _settled(model: Forecaster, why: str, say: Say) -> str:

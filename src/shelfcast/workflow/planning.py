@@ -14,6 +14,7 @@ from shelfcast.models.registry import missing_package
 from shelfcast.panel import SalesPanel
 
 BASE: Final = "boosted"
+NETWORK: Final = "spacetime"
 RIVAL: Final = "naive"
 YEAR_AND_LEVEL: Final = 1.25
 """Years of history that show last year's season and the level that it stood on."""
@@ -24,6 +25,7 @@ SAMPLE: Final = 3_000
 """Series of the trials: more cost time and hardly move weights that are shared by a class."""
 _CLASSICAL: Final = 400_000  # series times periods up to which classical models, one series at a time, cost seconds
 _SECONDS_PER_ROW: Final = {"fast": 1.6e-4, "full": 4e-4}  # of a fit of the booster, by effort
+_SECONDS_PER_STEP: Final = 0.25  # of the network's training
 _DISTANCES: Final = 2  # from so many distances a period of a series is seen, when rows are few
 
 
@@ -38,9 +40,10 @@ def too_short(panel: SalesPanel, horizon: int) -> str:
     return ""
 
 
-def candidates(series: int, length: int) -> tuple[str, ...]:
-    """The models to try on so many series of so many periods, the rival first."""
-    wanted = [RIVAL, "profile", BASE, *(["statistical"] if series * min(length, 730) <= _CLASSICAL else [])]
+def candidates(series: int, length: int, *, network: bool = False) -> tuple[str, ...]:
+    """The models to try on so many series of so many periods, the rival first; the network where it is asked for."""
+    wanted = [RIVAL, "profile", BASE, *(["statistical"] if series * min(length, 730) <= _CLASSICAL else []),
+              *([NETWORK] if network else [])]
     return tuple(n for n in wanted if missing_package(n) is None)
 
 
@@ -113,16 +116,18 @@ class TrialPlan:
         return replace(self, windows=windows, quick=quick, base=base, wanted=wanted)
 
 
-def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: Mapping[str, Any] | None = None) -> TrialPlan:
+def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: Mapping[str, Any] | None = None, *,
+              network: bool = False) -> TrialPlan:
     """What the data ask for, and what of it the budget allows.
 
     Parameters
     ----------
     budget_s : seconds; None lets the data decide alone
-    options : settings of the booster; its effort and rows decide what the last fit takes
+    options : settings of the members, by name; the booster's effort and rows decide what the last fit takes
+    network : the network is a member, too
     """
     length, series = _length(panel), len(panel)
-    models = candidates(series, length)
+    models = candidates(series, length, network=network)
     base = BASE if BASE in models else "profile"
     classical = series * min(length, 730) / _CLASSICAL * 8.0 if "statistical" in models else 0.0
     quick = full = 1.0 + classical
@@ -131,6 +136,11 @@ def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: 
         rows = ways * _learned(series * length, horizon, {**(options or {}), "effort": "fast"})
         quick += _SECONDS_PER_ROW["fast"] * rows
         full += _SECONDS_PER_ROW[_effort(options)] * ways * _learned(series * length, horizon, options)
+    if network:
+        from shelfcast.models.spacetime import SpaceTimeSettings
+
+        steps = (options or {}).get("steps") or SpaceTimeSettings().steps
+        quick, full = quick + _SECONDS_PER_STEP * steps, full + _SECONDS_PER_STEP * steps
     tried = trial_horizon(panel, horizon)
     cells = min(series, SAMPLE) * tried
     plan = TrialPlan(models=models, windows=window_count(panel, tried), horizon=tried, base=base,
