@@ -9,13 +9,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from shelfcast.errors import MissingExtraError, SettingsError, WeightsError
+from shelfcast.errors import MissingExtraError, SettingsError, UnknownNameError, WeightsError
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import draw_sample, pool_panel
@@ -33,6 +33,9 @@ _FORMAT: Final = 1
 _CONTEXT: Final = {"h": 336, "D": 196, "W": 64, "M": 36, "Q": 16, "Y": 8}
 _PATCH: Final = {"h": 24, "D": 7, "W": 4, "M": 3, "Q": 2, "Y": 1}
 _SERIES_A_RUN: Final = 512  # forecast at once
+_CHOICES: Final = {"temporal": "encoder of time", "spatial": "mixer of places", "fusion": "way of fusion",
+                   "schedule": "schedule of the learning rate", "adversarial": "attack"}  # in words; the rest is called as it is
+_LARGEST: Final = {"width": 4_096, "layers": 64, "steps": 100_000_000, "accumulate": 4_096}  # more is a slip of the finger
 FEWEST_WINDOWS: Final = 200  # series times origins; below this a network finds nothing that holds
 
 
@@ -90,14 +93,28 @@ class SpaceTimeSettings:
     country: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "heads", "patch", "context", "horizon", "steps", "series", "threads"):
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                raise UnknownNameError(_CHOICES.get(name, name), str(getattr(self, name)), get_args(kind),
+                                       advice=f"It is the setting {name!r}.")
+        for name in ("width", "layers", "heads", "patch", "context", "horizon", "steps", "series", "accumulate", "patience",
+                     "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} is {value}; it must be at least 1.")
+        for name, most in _LARGEST.items():
+            if getattr(self, name) > most:
+                raise SettingsError(f"{name} is {getattr(self, name):,}; it may be {most:,} at most.")
+        for name in ("rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("weight_decay", "seed"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
         if self.width % (2 * self.heads):
             raise SettingsError(f"width is {self.width} and heads is {self.heads}; the width must be a multiple of twice the "
                                 f"heads.")
-        for name in ("dropout", "cold"):
+        for name in ("dropout", "cold", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be a share from 0 up to, not including, 1.")
 
@@ -133,7 +150,8 @@ class SpaceTime:
         base = ProfileSettings(seed=s.seed, horizon=s.horizon, country=s.country)
         self.profile_ = Profile(base).fit_sample(sample, net_of_returns=panel.net_of_returns)
         self.net_of_returns_ = panel.net_of_returns
-        origins = sample.block.sales.shape[1] - 1 - int(sample.scheme.rhythm.halves[1])
+        held_back = sample.horizon if s.patience is not None else 0
+        origins = sample.block.sales.shape[1] - 1 - held_back - int(sample.scheme.rhythm.halves[1])
         have = max(origins, 0) * len(panel)
         self.runner_: Runner | None = None
         self.training_: Training | None
@@ -150,7 +168,6 @@ class SpaceTime:
         around = Surroundings.of(panel, sample.pooled, scheme=scheme, layout=layout, expect=self._expect, names=sample.pooled.keys)
         self.layout_, self.names_ = layout, around.names
         self.geography_ = around.geography
-        held_back = sample.horizon if s.patience is not None else 0
         windows = Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series)
         first = windows.batch(0)
         shape = NetworkSettings(
@@ -231,7 +248,7 @@ class SpaceTime:
                 real = rows >= 0
                 said[rows[real]], middle[rows[real]], gate[a + rows[real]] = q[real], m[real], g[real]
             scale = view.scale[:, None].astype(float)
-            q, m = _beyond(np.arcsinh(said), middle, view.expected / scale, horizon)
+            q, m = _beyond(np.arcsinh(said), middle, view.expected / scale, horizon, season=scheme.rhythm.season)
             units = np.sinh(_at_levels(q, self.levels_, levels)) * scale[..., None]
             closed = block.closed[:, context:context + horizon]
             quantiles[a:b], mean[a:b] = finish(units, m * scale, closed, negative=self.net_of_returns_)
@@ -255,12 +272,13 @@ class SpaceTime:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
         try:
             about = json.loads((folder / "spacetime.json").read_text(encoding="utf-8"))
             if about["format"] != _FORMAT:
                 raise WeightsError(f"The network in {str(folder)!r} was written by another version of shelfcast; fit it again.")
-            from safetensors.numpy import load_file
-
             model = cls(SpaceTimeSettings(**about["settings"]))
             model.profile_ = Profile.load(folder)
             model.net_of_returns_, model.reason_, model.runner_ = about["net_of_returns"], about["reason"], None
@@ -274,21 +292,26 @@ class SpaceTime:
             model.geography_ = net["geography"]
             model.weights_ = load_file(folder / "network.safetensors")
             model.onnx_ = (folder / "network.onnx").read_bytes()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise WeightsError(f"{str(folder)!r} holds no network that can be read; fit it and save it again.") from error
         model.runner_ = Runner(model.onnx_, threads=model.settings.threads)
         return model
 
 
-def _beyond(quantiles: np.ndarray, mean: np.ndarray, expected: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """Quantiles (N, H', Q) in asinh space and mean (N, H'), cut or carried on to `horizon` around the expected (N, H'')."""
+def _beyond(quantiles: np.ndarray, mean: np.ndarray, expected: np.ndarray, horizon: int, *,
+            season: int) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles (N, H', Q) in asinh space and mean (N, H'), cut or carried on to `horizon` around the expected (N, H'').
+
+    Beyond H' stands what is expected there, moved as it was on average over the last season.
+    """
     have = quantiles.shape[1]
     if horizon <= have:
         return quantiles[:, :horizon], mean[:, :horizon]
-    start = np.arcsinh(expected)
-    more = start[:, have:horizon, None] + (quantiles[:, -1:] - start[:, have - 1:have, None])
-    ratio = mean[:, -1:] / np.maximum(expected[:, have - 1:have], 1e-9)
-    return np.concatenate([quantiles, more], axis=1), np.concatenate([mean, expected[:, have:horizon] * ratio], axis=1)
+    start, middle = np.arcsinh(expected), np.arcsinh(mean)
+    last = slice(max(have - season, 0), have)
+    more = start[:, have:horizon, None] + (quantiles[:, last] - start[:, last, None]).mean(axis=1, keepdims=True)
+    later = np.sinh(start[:, have:horizon] + (middle[:, last] - start[:, last]).mean(axis=1, keepdims=True))
+    return np.concatenate([quantiles, more], axis=1), np.concatenate([mean, later], axis=1)
 
 
 def _at_levels(quantiles: np.ndarray, have: Sequence[float], levels: Sequence[float]) -> np.ndarray:

@@ -317,6 +317,8 @@ class QuantileHead(nn.Module):
         self.leave = nn.Linear(width, patch * (self.count + 2))  # shift, gaps, correction of the mean, dispersion
         nn.init.zeros_(self.leave.bias)
         nn.init.normal_(self.leave.weight, std=1e-3)
+        self.share: Tensor
+        self.usual: Tensor
         self.register_buffer("share", torch.tensor(_shares(levels)), persistent=False)
         self.register_buffer("usual", torch.tensor(_usual_gaps(levels)), persistent=False)
 

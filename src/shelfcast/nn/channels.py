@@ -109,6 +109,7 @@ class Snapshot:
     expected : float32 (N, H), units: the forecast that the anchor stands for
     static : float32 (N, S); item, place : int64 (N,); scale, weight : float32 (N,)
     upto : int64 (N,), columns of the pooled index that are known at the origin
+    new : bool (N,), shown as if nothing had been known of it
     """
 
     x: np.ndarray
@@ -122,6 +123,7 @@ class Snapshot:
     truth: np.ndarray
     lower: np.ndarray
     upto: np.ndarray
+    new: np.ndarray
 
 
 def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, origin: int, expect: Expect,
@@ -144,13 +146,15 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     if hidden is not None and hidden.any():
         unknown = pooled.keys[LOCATION].height
         groups = block.groups | {LOCATION: np.where(hidden, unknown, block.groups[LOCATION])}
-        shown = replace(block, sales=np.where(hidden[:, None], np.nan, block.sales), groups=groups)
+        records = {name: np.where(hidden[:, None], np.nan, values) for name, values in block.past.items()}
+        shown = replace(block, sales=np.where(hidden[:, None], np.nan, block.sales), past=records, groups=groups)
     standing = stand(shown, pooled, rhythm, origin)
     flat, terms = base_terms(shown, pooled, scheme, standing, np.arange(1, (steps or horizon) + 1))
     expected = expect(flat, terms)
     usual = np.maximum(standing.levels.long, TINY)
     prior = np.maximum(pooled.prior_level(shown.groups[ITEM], shown.groups[LOCATION]), TINY)
-    scale = np.maximum(usual, 1e-3 * prior)[:, None]
+    size = np.nan_to_num(standing.habits.size)  # of slow sellers one sale is many periods' usual sales
+    scale = np.maximum(np.maximum(usual, 1e-3 * prior), 0.5 * size)[:, None]
 
     columns = origin + np.arange(-context + 1, horizon + 1)
     inside = columns >= 0
@@ -172,8 +176,7 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
                 np.isfinite(ago), shown.closed[:, at] & inside]
     channels[3] = channels[3].copy()
     channels[3][:, context:] = np.arcsinh(expected[:, :horizon] / scale)
-    sold_out = _sold_out(block)
-    channels.append(np.where(past, sold_out[:, np.minimum(at, width - 1)], 0.0))
+    channels.append(np.where(past, _sold_out(shown)[:, np.minimum(at, width - 1)], 0.0))
     for name in scheme.flags:
         channels.append(np.where(inside, shown.known[name][:, at] == 1, 0.0))
     for name, texts in (scheme.texts or {}).items():
@@ -189,6 +192,7 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     for k, values in enumerate(channels):
         x[:, :, k] = np.nan_to_num(values)
 
+    sold_out = _sold_out(block)
     ahead = origin + np.arange(1, horizon + 1)
     seen = ahead <= (width - 1 if last is None else last)
     later = np.minimum(ahead, width - 1)
@@ -200,10 +204,10 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     item, place = names
     if hidden is not None:
         place = np.where(hidden, 0, place)
-    static = _static(shown, scheme, layout, standing, scale[:, 0] / prior, where, hidden)
+    static = _static(shown, scheme, layout, standing, usual / prior, where, hidden)
     return Snapshot(x, np.arcsinh(expected[:, :horizon] / scale).astype(np.float32), expected, static, item, place,
                     scale[:, 0].astype(np.float32), weight.astype(np.float32), truth.astype(np.float32), seen & sold_out[:, later],
-                    np.full(n, max(origin + block.first - pooled.first + 1, 0)))
+                    np.full(n, max(origin + block.first - pooled.first + 1, 0)), np.zeros(n, bool) if hidden is None else hidden)
 
 
 def calendar_channels(frequency: Frequency, periods: np.ndarray, scheme: Scheme) -> np.ndarray:

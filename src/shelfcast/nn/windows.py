@@ -14,7 +14,9 @@ from threading import Lock
 
 import numpy as np
 
+from shelfcast.errors import SettingsError
 from shelfcast.features.block import Block
+from shelfcast.features.places import RELATIONS
 from shelfcast.nn.batch import Batch
 from shelfcast.nn.channels import Snapshot
 from shelfcast.nn.surroundings import Surroundings, Who
@@ -26,6 +28,7 @@ MIRRORED_A_VISIT = 2  # origins of the past run backwards, where history spans y
 HALF_LIFE_YEARS = 2.0  # of an origin's weight
 BLIND = 0.15  # weight of origins that do not know last year, where the forecast does
 SERIES_A_BATCH = 256
+_VALIDATED = 4_096  # series, about
 
 
 def groups_of(item: np.ndarray, rank: np.ndarray, most: int) -> np.ndarray:
@@ -49,6 +52,18 @@ def groups_of(item: np.ndarray, rank: np.ndarray, most: int) -> np.ndarray:
     return out
 
 
+def alike_in_size(groups: np.ndarray, series: int) -> list[tuple[np.ndarray, int]]:
+    """Groups sorted by size, so that a batch holds little padding: [(rows of `groups`, how many of them make a batch)].
+
+    Parameters
+    ----------
+    series : in a batch, about
+    """
+    places = (groups >= 0).sum(axis=1)
+    kind = np.ceil(np.log2(np.maximum(places, 1))).astype(int)
+    return [(np.flatnonzero(kind == k), max(1, series // int(places[kind == k].max()))) for k in np.unique(kind)]
+
+
 def batch_of(view: Snapshot, groups: np.ndarray, place: np.ndarray, *,
              links: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Batch:
     """A batch of some groups (rows of `groups_of`) of a snapshot.
@@ -68,8 +83,14 @@ def batch_of(view: Snapshot, groups: np.ndarray, place: np.ndarray, *,
 
     weight = np.where(there, rows(view.weight), 0.0).astype(np.float32)
     related = links(np.where(there, place[at], -1), view.upto[at[:, 0]])
+    new = view.new[at]
+    related[..., RELATIONS.index("alike")] *= ~(new[:, :, None] | new[:, None, :])  # nobody knows whom a new place is like
     return Batch(rows(view.x), rows(view.anchor), rows(view.static), view.item[at[:, 0]], np.where(there, rows(view.place), 0),
                  related, there, rows(view.scale), weight, rows(view.truth), rows(view.lower))
+
+
+Drawn = tuple[np.ndarray, Snapshot, np.ndarray]
+"""A batch before it is put together: its groups, what they are rows of, and the places of those."""
 
 
 class Windows:
@@ -84,18 +105,22 @@ class Windows:
 
     def __init__(self, panel: SalesPanel, surroundings: Surroundings, *, reach: int, seed: int, cold: float = 0.0,
                  held_back: int = 0, series: int = SERIES_A_BATCH) -> None:
+        if reach - 1 - held_back < 1:
+            raise SettingsError(f"History has {reach:,} periods and the last {held_back:,} are kept for validation, so that there "
+                                f"is nothing to learn from. Leave patience out, or ask for a shorter horizon.")
         self._panel, self._with, self._seed, self._cold, self._held_back = panel, surroundings, seed, cold, held_back
         self._reach = reach
         self._who = who = surroundings.who(panel.series)
         self._shelves = shelves_of(who.run, max(1, SHELF_CELLS // reach))
         self._groups = [groups_of(who.run[a:b], who.rank[a:b], surroundings.most_places) for a, b in self._shelves]
-        widest = max(g.shape[1] for g in self._groups)
-        self._size = max(1, series // widest)
+        self._buckets = [alike_in_size(groups, series) for groups in self._groups]
         past = min(reach - held_back, len(surroundings.pooled.index) - held_back)
         spans = past - surroundings.layout.horizon > surroundings.scheme.rhythm.year
         self._mirrored = MIRRORED_A_VISIT if surroundings.scheme.year and spans else 0
-        self._counts = np.array([-(-len(g) * (ORIGINS_A_VISIT + self._mirrored) // self._size) for g in self._groups])
-        self._visits: OrderedDict[tuple[int, int], Future[list[Batch]]] = OrderedDict()
+        views = ORIGINS_A_VISIT + self._mirrored
+        self._counts = np.array([sum(-(-views * len(rows) // size) for rows, size in buckets) for buckets in self._buckets])
+        self._kept_back: list[Batch] | None = None
+        self._visits: OrderedDict[tuple[int, int], Future[list[Drawn]]] = OrderedDict()
         self._lock = Lock()
         self._worker = ThreadPoolExecutor(1)
 
@@ -109,25 +134,30 @@ class Windows:
         visit, position = self._visit_of(number)
         batches = self._prepared(visit).result()
         self._prepared(self._visit_of(number - position + len(batches))[0])  # in the background, while this one is learned from
-        return batches[position]
+        groups, view, places = batches[position]
+        return batch_of(view, groups, places, links=self._with.links)
 
     def close(self) -> None:
         """End the background work; no batch can be drawn any more."""
         self._worker.shutdown(wait=True, cancel_futures=True)
         self._visits.clear()
 
-    def validation(self) -> Iterator[Batch]:
+    def validation(self) -> list[Batch]:
         """The last origin whose whole horizon was held back, for at most some thousand series; nothing where none was."""
-        if not self._held_back:
-            return
+        if self._kept_back is None:
+            self._kept_back = list(self._validation()) if self._held_back else []
+        return self._kept_back
+
+    def _validation(self) -> Iterator[Batch]:
         generator = np.random.default_rng([self._seed, 2])
-        for shelf in generator.permutation(len(self._shelves))[:1]:
-            block, who = self._laid_out(int(shelf))
-            view = self._with.look(block, who, origin=block.sales.shape[1] - 1 - self._held_back)
-            groups = self._groups[shelf]
-            chosen = groups[np.sort(generator.permutation(len(groups))[:max(1, 4_096 // groups.shape[1])])]
-            for start in range(0, len(chosen), self._size):
-                yield batch_of(view, chosen[start:start + self._size], who.place, links=self._with.links)
+        shelf = int(generator.integers(len(self._shelves)))
+        block, who = self._laid_out(shelf)
+        view = self._with.look(block, who, origin=block.sales.shape[1] - 1 - self._held_back)
+        groups = self._groups[shelf]
+        chosen = groups[np.sort(generator.permutation(len(groups))[:max(1, _VALIDATED // groups.shape[1])])]
+        for rows, size in alike_in_size(chosen, SERIES_A_BATCH):
+            for start in range(0, len(rows), size):
+                yield batch_of(view, chosen[rows[start:start + size]], who.place, links=self._with.links)
 
     def _visit_of(self, number: int) -> tuple[tuple[int, int], int]:
         """((round, position in it), position in the visit) of a batch."""
@@ -139,7 +169,7 @@ class Windows:
     def _order(self, lap: int) -> np.ndarray:
         return np.random.default_rng([self._seed, 0, lap]).permutation(len(self._shelves))
 
-    def _prepared(self, visit: tuple[int, int]) -> Future[list[Batch]]:
+    def _prepared(self, visit: tuple[int, int]) -> Future[list[Drawn]]:
         with self._lock:
             if visit not in self._visits:
                 self._visits[visit] = self._worker.submit(self._visit, visit)
@@ -153,7 +183,7 @@ class Windows:
         block = self._with.block_of(self._panel.select(run), context=self._reach, horizon=self._with.layout.horizon)
         return block, self._who.take(run)
 
-    def _visit(self, visit: tuple[int, int]) -> list[Batch]:
+    def _visit(self, visit: tuple[int, int]) -> list[Drawn]:
         lap, position = visit
         shelf = int(self._order(lap)[position])
         generator = np.random.default_rng([self._seed, 1, lap, position])
@@ -172,12 +202,14 @@ class Windows:
             year, end = self._with.scheme.rhythm.year, turned.sales.shape[1] - self._with.layout.horizon
             for origin in generator.integers(year - 1, end, self._mirrored):
                 views.append(around.look(turned, who, origin=int(origin)))
-        pairs = generator.permutation(len(views) * len(groups))
-        whole = _stacked(views)
-        every = np.concatenate([np.where(groups >= 0, groups + k * len(block.sales), -1) for k in range(len(views))])[pairs]
-        places = np.tile(who.place, len(views))
-        return [batch_of(whole, every[a:a + self._size], places, links=self._with.links)
-                for a in range(0, len(every), self._size)]
+        whole, places = _stacked(views), np.tile(who.place, len(views))
+        batches = []
+        for rows, size in self._buckets[shelf]:
+            some = groups[rows]
+            every = np.concatenate([np.where(some >= 0, some + k * len(block.sales), -1) for k in range(len(views))])
+            every = every[generator.permutation(len(every))]
+            batches += [(every[start:start + size], whole, places) for start in range(0, len(every), size)]
+        return [batches[k] for k in generator.permutation(len(batches))]
 
     def _origins(self, last: int, generator: np.random.Generator) -> np.ndarray:
         """Columns to stand at: more of the recent ones, and more of those that know last year, where the forecast will."""
