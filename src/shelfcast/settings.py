@@ -2,13 +2,14 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten, shorten_path
+from shelfcast.errors import SettingsError, SourceError, UnknownNameError, masked, printable, shorten, shorten_path
 from shelfcast.forecast import check_levels
 from shelfcast.names import LEVELS, ROLES, Absent
 from shelfcast.periods import Frequency, parse_day
@@ -264,6 +265,47 @@ class CompareSettings:
                 raise SettingsError(f"{shorten_path(self.report)!r} does not end in .html, the format of a report.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TuneSettings(SalesSettings):
+    """A search for the settings of a model: the sales, the model, what is fixed, how long, and where results go.
+
+    Attributes
+    ----------
+    model : a registered name
+    horizon : periods to forecast in each window; None: as far as known covariates reach, or by frequency
+    options : settings of the model that are fixed, by name; all others of its space are searched
+    budget : seconds for everything, or a text such as 90s, 5m, 1h; None: 20 minutes, or no limit where `trials` is given
+    trials : at most so many, the default included; None for as many as the budget holds
+    windows : windows of the past that settings are chosen by; None: two, or as many as the past allows. One more, the last, is
+        kept aside wherever there is one more
+    run : folder that keeps the study, the best settings and the page
+    seed : of everything random
+    max_series : with more series than this, a sample drawn by `seed` is scored (all of them teach)
+    """
+
+    model: str
+    horizon: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    budget: float | None = None
+    trials: int | None = None
+    windows: int | None = None
+    run: Path = Path("tuned")
+    seed: int = 0
+    max_series: int = 5_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for what, value, most in (("horizon", self.horizon, MAX_HORIZON), ("number of trials", self.trials, 100_000),
+                                  ("number of windows", self.windows, 1_000)):
+            if value is not None:
+                _check_whole(what, value, 1, most)
+        _check_whole("seed", self.seed, 0, 2**31 - 1)
+        _check_whole("largest number of series to score", self.max_series, 1, 10**9)
+        budget = parse_budget(self.budget)
+        object.__setattr__(self, "budget", 1_200.0 if budget is None and self.trials is None else budget)
+        object.__setattr__(self, "run", Path(self.run))
+
+
 def _settle_hierarchy(settings: ForecastSettings | BacktestSettings) -> None:
     """Check how sums are asked for, and fill in `auto` where only their levels are."""
     asked = settings.hierarchy
@@ -306,6 +348,37 @@ def to_toml(settings: SalesSettings) -> str:
             continue
         lines.append(f"{spec.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
+
+
+def options_to_toml(model: str, options: Mapping[str, Any], *, about: str) -> str:
+    """Settings of a model as TOML, for `options_from_toml`; those that are None are left out, for that is their default."""
+    lines = [f"# {line}" for line in about.splitlines()] + [f"model = {_toml(model)}", "", "[options]"]
+    return "\n".join([*lines, *(f"{_key(k)} = {_toml(v)}" for k, v in options.items() if v is not None)]) + "\n"
+
+
+def options_from_toml(path: Path | str, *, model: str) -> dict[str, Any]:
+    """The settings of a model that `options_to_toml` wrote, such as a tuning's `best.toml`.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file.
+    SettingsError
+        If it is no file of settings, or one of another model.
+    """
+    try:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        written, options = found["model"], dict(found["options"])
+    except OSError as error:
+        raise SourceError(f"{shorten_path(path)!r} cannot be read ({error.strerror}), so no settings. Give the best.toml that "
+                          f"`shelfcast tune` wrote.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{shorten_path(path)!r} is no file of a model's settings: it needs a line model = \"NAME\" and a "
+                            f"table [options], as the best.toml of `shelfcast tune` has.") from error
+    if written != model:
+        raise SettingsError(f"{shorten_path(path)!r} holds settings of the model {shorten(written)!r}, and the model asked for is "
+                            f"{shorten(model)!r}. Give --model {shorten(written)}.")
+    return options
 
 
 def as_json(settings: SalesSettings) -> dict[str, Any]:

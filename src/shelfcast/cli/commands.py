@@ -10,9 +10,16 @@ from typing import Any, Final
 
 from shelfcast import progress, workflow
 from shelfcast.cli.comparison import print_comparison
-from shelfcast.cli.tables import print_backtest
+from shelfcast.cli.tables import print_backtest, print_tuning
 from shelfcast.errors import SettingsError, printable, shorten
-from shelfcast.settings import BacktestSettings, CompareSettings, ForecastSettings, SalesSettings
+from shelfcast.settings import (
+    BacktestSettings,
+    CompareSettings,
+    ForecastSettings,
+    SalesSettings,
+    TuneSettings,
+    options_from_toml,
+)
 from shelfcast.workflow import Say
 
 
@@ -112,6 +119,19 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def tune(options: argparse.Namespace) -> int:
+    """`shelfcast tune`"""
+    settings = TuneSettings(
+        **_source(options), model=options.model, horizon=options.horizon, windows=options.windows, budget=options.budget,
+        trials=options.trials, options={k: _value(v) for k, v in _merged(options.options).items()}, seed=options.seed,
+        max_series=options.max_series, run=options.run)
+    result = workflow.tune(settings, say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    print_tuning(result.summary)
+    return 0
+
+
 def models(options: argparse.Namespace) -> int:
     """`shelfcast models`"""
     listed = workflow.models()
@@ -145,7 +165,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest,
-    "compare": compare, "models": models,
+    "compare": compare, "tune": tune, "models": models,
     "doctor": doctor,
 }
 
@@ -171,8 +191,17 @@ def _forecast_settings(options: argparse.Namespace) -> ForecastSettings:
               if hasattr(options, name)}
     return ForecastSettings(**_source(options), **chosen, horizon=options.horizon, model=options.model, seed=options.seed,
                             hierarchy=_flat(getattr(options, "hierarchy", [])),
-                            options={k: _value(v) for k, v in _merged(options.options).items()},
+                            options=_options(options),
                             backtest=not getattr(options, "no_backtest", False))
+
+
+def _options(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of --set: those of files, and over them those that are written out."""
+    read: dict[str, Any] = {}
+    for given in options.options:
+        if isinstance(given, Path):
+            read |= options_from_toml(given, model=options.model)
+    return read | {k: _value(v) for k, v in _merged([p for p in options.options if not isinstance(p, Path)]).items()}
 
 
 def _merged(pairs: list[dict[str, str]]) -> dict[str, str]:

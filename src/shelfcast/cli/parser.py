@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
 import shelfcast
@@ -97,6 +98,12 @@ def build() -> Parser:
                             description="Compare the models of finished backtests, on the series and windows that all were\n"
                                         "measured on. Series and windows are drawn anew, all models alike; a model is called\n"
                                         "better only where the interval leaves zero out."))
+    _tune(sub.add_parser("tune", help="search the settings under which a model forecasts best",
+                         description="Search a model's settings: each trial is measured on windows of the past, as in a backtest.\n"
+                                     "The defaults are the first trial, so the result is no worse than they are there. The last\n"
+                                     "window is kept aside and only scored in the end. A tuning that was killed goes on where it\n"
+                                     "was; one that ended goes on with a larger budget.\n\n"
+                                     "Result: a folder with best.toml (for fit --set @FOLDER/best.toml), every trial, and a page."))
     models = sub.add_parser("models", help="list the models: what each uses, and whether it can run here",
                             description="List the models: what each uses and needs, and whether it can run here.")
     _json(models)
@@ -151,8 +158,8 @@ def _json(parser: argparse.ArgumentParser) -> None:
 def _model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="auto|NAME|FOLDER", default="auto",
                         help="a name of `shelfcast models`, the folder of a fitted model or of a run with one, or auto (default)")
-    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
-                        help="a setting of the model; repeatable")
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_options, dest="options",
+                        help="a setting of the model, or @FILE: those of a best.toml that `shelfcast tune` wrote; repeatable")
     _budget(parser)
     parser.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
 
@@ -275,6 +282,27 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     _talk(parser)
 
 
+def _tune(parser: argparse.ArgumentParser) -> None:
+    _sales(parser)
+    _rules(parser)
+    group = parser.add_argument_group("tuning")
+    group.add_argument("--model", metavar="NAME", required=True, help="a name of `shelfcast models`")
+    group.add_argument("--budget", metavar="90s|20m|1h",
+                       help="time for everything, also of earlier starts with the same --run (20m, or no limit with --trials)")
+    group.add_argument("--trials", metavar="N", type=_whole, help="at most so many trials, the defaults included")
+    group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
+                       help="a setting that is fixed, not searched; repeatable")
+    group.add_argument("--horizon", metavar="N", type=_whole,
+                       help="periods to forecast in each window; default: as far as known covariates reach, or 28 days, 13 weeks")
+    group.add_argument("--windows", metavar="K", type=_whole,
+                       help="windows of the past to choose by, beside the last one (2, or 1 where the past is short)")
+    group.add_argument("--max-series", metavar="N", type=_whole, default=5_000,
+                       help="score a sample when there are more series; all of them teach (5000)")
+    group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
+    group.add_argument("--run", metavar="FOLDER", default="tuned", help="folder to write, and to go on with (tuned)")
+    _talk(parser)
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", metavar="FOLDER", default="demo", help="folder to write (demo)")
     _talk(parser)
@@ -291,6 +319,10 @@ def _pairs(text: str) -> dict[str, str]:
                                              f"{shorten(right.strip())!r}")
         pairs[left.strip()] = right.strip()
     return pairs
+
+
+def _options(text: str) -> dict[str, str] | Path:
+    return Path(text[1:]) if text.startswith("@") else _pairs(text)
 
 
 def _names(text: str) -> list[str]:

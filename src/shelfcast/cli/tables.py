@@ -39,6 +39,34 @@ def print_backtest(summary: Mapping[str, Any]) -> None:
     print(f"  run        {printable(str(summary['files']['run']))}")
 
 
+def print_tuning(summary: Mapping[str, Any]) -> None:
+    """The best settings beside the defaults, what mattered, and what to do next."""
+    metric, counts = summary["metric"], summary["trials"]
+    tried = ", ".join(f"{n:,} {state}" for state, n in counts.items() if n)
+    print(f"\nTuned {summary['model']} on {summary['series']:,} series, horizon {summary['horizon']} ({summary['frequency']}), in "
+          f"{summary['seconds']:,.0f} seconds: {tried}\n")
+    rows = [[metric, "default", "best", "less"],
+            ["windows chosen by", _number(summary["default"]), _number(summary["best"]), _share(summary["gain"])]]
+    if summary["last"]:
+        last = summary["last"]
+        less = 1 - last["best"] / last["default"] if last["default"] > 0 else None
+        rows.append([f"last window, after {summary['last_window']}", _number(last["default"]), _number(last["best"]), _share(less)])
+    _aligned(rows)
+    if summary["changed"]:
+        changed = ", ".join(f"{k}={v}" for k, v in summary["changed"].items())
+        print(f"\n  best       {printable(changed)} (others as by default)")
+    else:
+        print("\n  best       the defaults: nothing that was tried did better")
+    if summary["importances"]:
+        print("  mattered   " + ", ".join(f"{k} {v:.0%}" for k, v in list(summary["importances"].items())[:6]))
+    for note in summary["notes"]:
+        print(f"  {printable(note)}")
+    for what, where in summary["files"].items():
+        print(f"  {what:<10} {printable(str(where))}")
+    print(f"\nNext: shelfcast fit SALES --model {summary['model']} --horizon {summary['horizon']} "
+          f"--set @{printable(str(summary['files']['best']))} --run FOLDER")
+
+
 def _aligned(rows: Sequence[Sequence[str]]) -> None:
     """The first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

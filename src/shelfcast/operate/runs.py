@@ -35,6 +35,7 @@ CORE: Final = ("numpy", "polars", "scipy", "lightgbm", "tqdm", "jinja2")
 EXTRAS: Final = {
     "calendar": ("holidays",), "statistical": ("statsforecast",), "excel": ("fastexcel",),
     "database": ("adbc-driver-postgresql", "adbc-driver-sqlite", "pyarrow"), "pandas": ("pandas", "pyarrow"), "train": ("torch",),
+    "tune": ("optuna", "scikit-learn"),
 }
 
 
