@@ -32,6 +32,7 @@ from shelfcast.progress import Progress
 _FORMAT: Final = 1
 _CONTEXT: Final = {"h": 336, "D": 196, "W": 64, "M": 36, "Q": 16, "Y": 8}
 _PATCH: Final = {"h": 24, "D": 7, "W": 4, "M": 3, "Q": 2, "Y": 1}
+MOST_AHEAD: Final = 128  # periods of a horizon that nobody asked for: a calendar may be known for years
 _SERIES_A_RUN: Final = 512  # forecast at once
 _CHOICES: Final = {"temporal": "encoder of time", "spatial": "mixer of places", "fusion": "way of fusion",
                    "schedule": "schedule of the learning rate", "adversarial": "attack"}  # in words; the rest is called as it is
@@ -50,7 +51,7 @@ class SpaceTimeSettings:
     fusion : how a place's own past and the message of the others are joined
     width, layers, heads : of the encoders
     patch, context : periods of a token, and of the past that is looked at; by frequency when None
-    horizon : periods ahead; as far as known covariates reach, or by frequency, when None
+    horizon : periods ahead; as far as known covariates reach (128 at most), or by frequency, when None
     steps : of training
     series : in a batch
     rate : highest learning rate
@@ -146,7 +147,8 @@ class SpaceTime:
         except ImportError as error:
             raise MissingExtraError("Training a network", "train", error.name or "torch") from error
         s = self.settings
-        sample = draw_sample(panel, horizon=s.horizon, most_series=3_000, seed=s.seed, country=s.country)
+        ahead = s.horizon or min(panel.horizon_given(), MOST_AHEAD) or None
+        sample = draw_sample(panel, horizon=ahead, most_series=3_000, seed=s.seed, country=s.country)
         base = ProfileSettings(seed=s.seed, horizon=s.horizon, country=s.country)
         self.profile_ = Profile(base).fit_sample(sample, net_of_returns=panel.net_of_returns)
         self.net_of_returns_ = panel.net_of_returns

@@ -66,6 +66,8 @@ class TimeAttention(nn.Module):
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         angle = torch.arange(tokens)[:, None] / 1000.0 ** (torch.arange(0, self.size, 2)[None, :] / self.size)
+        self.cosine: Tensor
+        self.sine: Tensor
         self.register_buffer("cosine", angle.cos(), persistent=False)
         self.register_buffer("sine", angle.sin(), persistent=False)
 

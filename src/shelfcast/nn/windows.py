@@ -191,17 +191,15 @@ class Windows:
         groups = self._groups[shelf]
         last = block.sales.shape[1] - 1 - self._held_back
         origins = self._origins(last, generator)
-        views = []
-        for origin in origins:
-            hidden = generator.random(len(block.sales)) < self._cold if self._cold else None
-            views.append(self._with.look(block, who, origin=int(origin), hidden=hidden, last=last))
+        views = [self._with.look(block, who, origin=int(origin), hidden=self._hidden(len(block.sales), generator), last=last)
+                 for origin in origins]
         if self._mirrored:
             # A year of targets is one draw of all that happens to everybody at once. Run backwards, what was a surprise upwards is
             # one downwards, so that the network cannot learn it by heart.
             turned, around = self._with.mirror(replace(block, sales=block.sales[:, :last + 1]))
             year, end = self._with.scheme.rhythm.year, turned.sales.shape[1] - self._with.layout.horizon
             for origin in generator.integers(year - 1, end, self._mirrored):
-                views.append(around.look(turned, who, origin=int(origin)))
+                views.append(around.look(turned, who, origin=int(origin), hidden=self._hidden(len(turned.sales), generator)))
         whole, places = _stacked(views), np.tile(who.place, len(views))
         batches = []
         for rows, size in self._buckets[shelf]:
@@ -210,6 +208,10 @@ class Windows:
             every = every[generator.permutation(len(every))]
             batches += [(every[start:start + size], whole, places) for start in range(0, len(every), size)]
         return [batches[k] for k in generator.permutation(len(batches))]
+
+    def _hidden(self, series: int, generator: np.random.Generator) -> np.ndarray | None:
+        """Series that are shown as if they were new."""
+        return generator.random(series) < self._cold if self._cold else None
 
     def _origins(self, last: int, generator: np.random.Generator) -> np.ndarray:
         """Columns to stand at: more of the recent ones, and more of those that know last year, where the forecast will."""
