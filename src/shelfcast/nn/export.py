@@ -93,8 +93,16 @@ class Runner:
     """
 
     def __init__(self, model: bytes, *, threads: int) -> None:
+        self.__setstate__((model, threads))
+
+    def __getstate__(self) -> tuple[bytes, int]:
+        return self._made_of
+
+    def __setstate__(self, made_of: tuple[bytes, int]) -> None:
+        """From the model and the number of threads: a session of ONNX Runtime itself cannot go into another process."""
         import onnxruntime
 
+        self._made_of = model, threads = made_of
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
