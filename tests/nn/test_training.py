@@ -29,6 +29,13 @@ def weights(network):
     return {name: t.detach().clone() for name, t in network_tensors(network).items()}
 
 
+def stop_at(step):
+    def act(now, part):
+        if now == step:
+            raise KeyboardInterrupt
+    return act
+
+
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
@@ -163,13 +170,9 @@ def test_progress_is_reported_step_by_step_and_a_resumed_training_reports_what_i
         def finish(self):
             self.told += ["end"]
 
-    def act(step, part):
-        if step == 9:
-            raise KeyboardInterrupt
-
     first, second = Counting(), Counting()
     with pytest.raises(KeyboardInterrupt):
-        train(TinyNetwork(), TinyTask(act=act), QUICK, folder=tmp_path, progress=first)
+        train(TinyNetwork(), TinyTask(act=stop_at(9)), QUICK, folder=tmp_path, progress=first)
     train(TinyNetwork(), TinyTask(), QUICK, folder=tmp_path, progress=second)
     assert first.told == [30, *[1] * 9, "end"] and second.told == [23, *[1] * 23, "end"]
 
@@ -195,12 +198,6 @@ def test_settings_out_of_range_are_refused_with_the_value(setting, value):
 
 
 def test_a_training_interrupted_and_resumed_ends_as_one_that_was_not(tmp_path):
-    def stop_at(step):
-        def act(now, part):
-            if now == step:
-                raise KeyboardInterrupt
-        return act
-
     settings = replace(QUICK, ema=0.9, accumulate=2)
     straight = train(TinyNetwork(), TinyTask(), settings)
     for step in (3, 9, 16, 29):
@@ -211,6 +208,20 @@ def test_a_training_interrupted_and_resumed_ends_as_one_that_was_not(tmp_path):
     assert task.drawn[0] == (28, 0)
     assert same(weights(straight.network), weights(resumed.network))
     assert [replace(r, seconds=0) for r in straight.history] == [replace(r, seconds=0) for r in resumed.history]
+
+
+def test_the_best_weights_and_the_patience_from_before_a_kill_are_not_forgotten(tmp_path):
+    class Worsening(TinyTask):
+        def loss(self, network, batch):
+            return super().loss(network, batch) if network.training else network.norm.weight.sum() * 0 + self.drawn[-1][0]
+
+    settings = replace(QUICK, steps=60, patience=3)
+    straight = train(TinyNetwork(), Worsening(), settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(TinyNetwork(), Worsening(act=stop_at(25)), settings, folder=tmp_path)
+    resumed = train(TinyNetwork(), Worsening(), settings, folder=tmp_path)
+    assert straight.best_step == resumed.best_step == 10 and straight.steps == resumed.steps == 40
+    assert resumed.best_loss == 9 and same(weights(straight.network), weights(resumed.network))
 
 
 def test_a_training_that_ended_is_taken_as_it_ended(tmp_path):
@@ -241,15 +252,10 @@ def test_a_damaged_checkpoint_is_refused_and_never_run(tmp_path):
 
 
 def test_the_history_file_has_each_row_once_however_often_training_was_stopped(tmp_path):
-    def act(step, part):
-        if step == killed:
-            raise KeyboardInterrupt
-
-    for killed in (12, 21, 22, 99):
-        try:
-            train(TinyNetwork(), TinyTask(act=act), QUICK, folder=tmp_path)
-        except KeyboardInterrupt:
-            assert killed < 99
+    for step in (12, 21, 22):
+        with pytest.raises(KeyboardInterrupt):
+            train(TinyNetwork(), TinyTask(act=stop_at(step)), QUICK, folder=tmp_path)
+    train(TinyNetwork(), TinyTask(), QUICK, folder=tmp_path)
     with (tmp_path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(r["step"]) for r in rows] == [10, 20, 30]
