@@ -26,7 +26,7 @@ def recovered() -> dict[str, dict[str, object]]:
 def iowa() -> dict[str, tuple[float, float, float]]:
     """SQL skill of each spatial mixer over no space, with its interval, on Iowa's last year."""
     with TemporaryDirectory() as folder:
-        runs = Runs(MODEL, {}, 0, Path(folder))
+        runs = Runs(MODEL, {}, 0, Path(folder), "now")
         without = runs.losses(Cell("iowa", "transformer", "none", NONE))[0]
         found = {s: skills(runs.losses(Cell("iowa", "transformer", s, "gate"))[0], without)["SQL"] for s in SPATIAL}
     return {s: (one.value, one.low, one.high) for s, one in found.items()}

@@ -24,7 +24,7 @@ import polars as pl
 from provenance import append_row
 from shelfcast.data.split import Window
 from shelfcast.evaluate.metrics import pinball_losses
-from shelfcast.evaluate.resampling import Interval, paired_skill
+from shelfcast.evaluate.resampling import Interval, Resampling, part_of, resample, skill_of
 from shelfcast.evaluate.scores import DECILES
 from shelfcast.models.base import Forecaster
 from shelfcast.names import ITEM, LOCATION, SALES
@@ -112,7 +112,7 @@ class Judged:
 
     Attributes
     ----------
-    losses : {who: (W, N)}, twice the pinball loss, mean over deciles, summed over the window, units; nan where nothing is known
+    losses : {who: (W, N)}, twice the pinball loss, mean over deciles, summed over the window, units
     sold : (W, N), units
     stores : (N,), whole numbers
     """
@@ -122,14 +122,14 @@ class Judged:
     stores: np.ndarray
 
     def wql(self, who: str) -> float:
-        """Weighted quantile loss, all windows together."""
-        return float(np.nansum(self.losses[who]) / np.nansum(self.sold))
+        """Weighted quantile loss, the mean over windows."""
+        return float((self.losses[who].sum(axis=1) / self.sold.sum(axis=1)).mean())
 
     def skill(self, who: str, rival: str) -> Interval:
         """1 - WQL / WQL of the rival; stores are drawn with all their categories."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            parts = [np.where(self.sold > 0, self.losses[w] / self.sold, np.nan) for w in (who, rival)]
-        return paired_skill(*parts, weights=self.sold, clusters=self.stores)
+        part = part_of(np.stack([self.losses[who], self.losses[rival]]), self.sold, clusters=self.stores)
+        settings = Resampling()
+        return skill_of(resample([part], units=int(self.stores.max()) + 1, settings=settings)[0], 0, 1, settings)
 
 
 def judge(one: SpaceSet, model: Forecaster, out: np.ndarray) -> Judged:

@@ -11,6 +11,7 @@ fuse, so it is run once for each encoder; the others are compared with it, serie
 
 Rows go to benchmarks/results/space_ablation.csv. A run that was killed goes on: settings whose row is there for this commit, with
 the same steps and seed, are skipped unless --again; the losses of each setting are kept in a folder (`--keep`), for the comparison.
+Where commits have come in between that change no number, --begun COMMIT goes on with the table begun at that commit.
 """
 
 import argparse
@@ -70,23 +71,25 @@ class Runs:
     options : settings that all share, such as steps
     seed : of all draws
     keep : folder of losses
+    begun : the commit at which the table was begun; rows and losses of other tables are not looked at
     """
 
     model: str
     options: dict[str, object]
     seed: int
     keep: Path
+    begun: str
 
     @property
     def about(self) -> dict[str, object]:
         """What tells the rows of one run from those of another."""
         said = ",".join(f"{k}={v}" for k, v in sorted(self.options.items()))
-        return {"model": self.model, "settings": said, "seed": self.seed}
+        return {"begun": self.begun, "model": self.model, "settings": said, "seed": self.seed}
 
     def file(self, cell: Cell) -> Path:
         """Where the losses of a setting lie."""
-        words = [str(v) for v in self.about.values()]
-        return self.keep / commit() / ("-".join([cell.set, cell.temporal, cell.spatial, cell.fusion, *words]) + ".parquet")
+        words = [str(v) for k, v in self.about.items() if k != "begun"]
+        return self.keep / self.begun / ("-".join([cell.set, cell.temporal, cell.spatial, cell.fusion, *words]) + ".parquet")
 
     def losses(self, cell: Cell) -> tuple[pl.DataFrame, dict[str, object]]:
         """Fit and forecast, or read what was kept: losses, and seconds and parameters where it was run now."""
@@ -157,12 +160,11 @@ def row_of(cell: Cell, runs: Runs) -> dict[str, object]:
 
 
 def measured(cell: Cell, runs: Runs) -> bool:
-    """Whether the row of a setting is in the table for this commit."""
+    """Whether the row of a setting is in the table that was begun at this commit."""
     path = HERE / f"results/{TABLE}.csv"
     if not path.exists():
         return False
-    wanted = {"set": cell.set, "temporal": cell.temporal, "spatial": cell.spatial, "fusion": cell.fusion, **runs.about,
-              "commit": commit()}
+    wanted = {"set": cell.set, "temporal": cell.temporal, "spatial": cell.spatial, "fusion": cell.fusion, **runs.about}
     rows = pl.read_csv(path, infer_schema=False).fill_null("")
     return not rows.filter(pl.all_horizontal(pl.col(k) == str(v) for k, v in wanted.items())).is_empty()
 
@@ -180,8 +182,8 @@ def markdown(rows: pl.DataFrame) -> str:
             rest = ["" if row[k] is None else f"{row[k]:{kind}}" for k, kind in (("fit_s", ".0f"), ("parameters", ",.0f"))]
             lines.append(f"| {row['temporal']} | {row['spatial']} | {row['fusion']} | {row['SQL']:.4f} | {said[0]} | "
                          f"{row['WQL']:.4f} | {said[1]} | {rest[0]} | {rest[1]} |")
-        how = ", ".join(f"{r['model']} {r['settings'] or ''}".strip() + f", seed {r['seed']}, commit {r['commit']}"
-                        for r in part.unique(["model", "settings", "seed", "commit"], maintain_order=True).iter_rows(named=True))
+        how = ", ".join(f"{r['model']} {r['settings'] or ''}".strip() + f", seed {r['seed']}, commit {r['begun']}"
+                        for r in part.unique(["model", "settings", "seed", "begun"], maintain_order=True).iter_rows(named=True))
         lines += ["", f"{how}.", ""]
     return "\n".join(lines)
 
@@ -206,6 +208,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="run also what is measured at this commit")
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / TABLE, help="folder of the losses")
+    parser.add_argument("--begun", default=None, help="go on with the table begun at this commit; this commit when left out")
     parser.add_argument("--markdown", action="store_true")
     asked = parser.parse_args()
     if asked.markdown:
@@ -213,7 +216,7 @@ def main() -> None:
         return
     sets = asked.sets.split(",")
     options = settings_from(asked.settings, asked.model) | ({} if asked.steps is None else {"steps": asked.steps})
-    runs = Runs(asked.model, options, asked.seed, asked.keep)
+    runs = Runs(asked.model, options, asked.seed, asked.keep, asked.begun or commit())
     network = {"temporal", "spatial", "fusion"} <= set(setting_names(asked.model))
     chosen = (list(cells(sets, asked.temporal.split(","), asked.spatial.split(","), asked.fusion.split(","))) if network
               else [Cell(name, NONE, NONE, NONE) for name in sets])

@@ -107,7 +107,15 @@ def test_what_held_out_stores_sold_reaches_neither_the_model_nor_the_mean_of_the
         assert one.fingerprint() == two.fingerprint()  # the same panels, whatever the held-out stores sold
     # They are judged by it, though: the truth is another one, and all miss it.
     assert other.wql("region") > 0.9 > found.wql("region")
-    assert found.losses["model"].shape == (3, 4) and np.isfinite(found.skill("model", "region").value)
+    assert found.losses["model"].shape == (3, 4)
+    assert found.skill("model", "region").value == pytest.approx(1 - found.wql("model") / found.wql("region"))
+
+
+def test_a_forecast_for_what_did_not_sell_costs_too(stores):
+    sold = np.array([[10.0, 0.0], [10.0, 0.0]])
+    losses = {"model": np.array([[2.0, 4.0], [2.0, 4.0]]), "region": np.array([[2.0, 0.0], [2.0, 0.0]])}
+    judged = stores.Judged(losses, sold, np.array([0, 1]))
+    assert judged.wql("model") == pytest.approx(0.6) and judged.skill("model", "region").value == pytest.approx(-2.0)
 
 
 def test_the_mean_of_a_region_is_that_of_its_known_stores_and_else_of_all(stores):

@@ -56,22 +56,20 @@ def test_skill_over_no_space_is_paired_by_series_and_window(ablation):
 
 def test_a_setting_whose_row_is_there_for_this_commit_is_skipped(ablation, tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "HERE", tmp_path)
-    monkeypatch.setattr(ablation, "commit", lambda: "abc")
-    runs = ablation.Runs("spacetime", {"steps": 100}, 0, tmp_path)
+    runs = ablation.Runs("spacetime", {"steps": 100}, 0, tmp_path, "abc")
     cell = ablation.Cell("iowa", "mlp", "graph", "gate")
     assert not ablation.measured(cell, runs)
     (tmp_path / "results").mkdir()
-    row = {"commit": "abc", "set": "iowa", "temporal": "mlp", "spatial": "graph", "fusion": "gate", **runs.about}
+    row = {"commit": "abd", "set": "iowa", "temporal": "mlp", "spatial": "graph", "fusion": "gate", **runs.about}
     pl.DataFrame([row]).write_csv(tmp_path / "results/space_ablation.csv")
     assert ablation.measured(cell, runs)
-    assert not ablation.measured(cell, ablation.Runs("spacetime", {"steps": 200}, 0, tmp_path))
-    monkeypatch.setattr(ablation, "commit", lambda: "abd")
-    assert not ablation.measured(cell, runs)
+    assert not ablation.measured(cell, ablation.Runs("spacetime", {"steps": 200}, 0, tmp_path, "abc"))
+    assert not ablation.measured(cell, ablation.Runs("spacetime", {"steps": 100}, 0, tmp_path, "abd"))
 
 
 def test_the_table_shows_the_newest_row_and_marks_what_leaves_zero_out(ablation):
     row = {"set": "iowa", "temporal": "mlp", "spatial": "graph", "fusion": "gate", "model": "spacetime", "settings": "steps=100",
-           "seed": 0, "commit": "abc", "SQL": 0.51, "WQL": 0.31, "fit_s": 60.0, "parameters": 12_345,
+           "seed": 0, "begun": "abc", "SQL": 0.51, "WQL": 0.31, "fit_s": 60.0, "parameters": 12_345,
            "SQL skill": 0.03, "SQL skill low": 0.01, "SQL skill high": 0.05,
            "WQL skill": 0.01, "WQL skill low": -0.01, "WQL skill high": 0.03}
     text = ablation.markdown(pl.DataFrame([row | {"SQL": 0.99}, row]))
