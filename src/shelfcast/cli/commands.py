@@ -73,7 +73,9 @@ def fit(options: argparse.Namespace) -> int:
     print(f"Fitted {result['model']} on {result['series']:,} series.")
     if result["training"] is not None:
         print(f"{printable(result['training']['told'])}\nOpen  {Path(options.run) / 'training.html'}")
-    print(f"Next: shelfcast forecast SALES --horizon {options.horizon} --model {options.run}")
+    beside = [*(f"--places {f}" for f in [options.places] if f), *(f"--static {f}" for f in options.static),
+              *(f"--covariates {f}" for f in options.covariates)]
+    print(printable(" ".join(["Next: shelfcast forecast SALES", *beside, f"--horizon {options.horizon} --model {options.run}"])))
     return 0
 
 

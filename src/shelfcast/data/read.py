@@ -207,7 +207,8 @@ def _lines(sales: _Sales, declared: dict[str, Kind], freq: Frequency | None, oth
     items, places_table, more = find_static(others.static, sales_columns=sales.columns, given=sales.given, keys=keys, lines=who)
     told += more
     if others.places is not None:
-        places_table, more = find_places(others.places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys)
+        places_table, more = find_places(others.places, places_table, sales_columns=sales.columns, given=sales.given, keys=keys,
+                                         lines=who)
         told += more
     document = _document(sales, shape)
     used = {c for c, _ in wanted.values()}

@@ -19,6 +19,7 @@ from shelfcast import __version__
 from shelfcast.errors import DataError, MissingExtraError, SettingsError, UnknownNameError, WeightsError, shorten
 from shelfcast.files import whole_folder
 from shelfcast.models.base import Forecaster, Traits
+from shelfcast.names import LATITUDE, LONGITUDE
 from shelfcast.panel import SalesPanel
 
 _FORMAT: Final = 1
@@ -226,7 +227,12 @@ def load_model(folder: Path | str, *, panel: SalesPanel | None = None,
 
 
 def _learned_from(panel: SalesPanel) -> dict[str, Any]:
-    return {"frequency": str(panel.frequency), "covariates": dict(panel.covariates), "net_of_returns": panel.net_of_returns}
+    return {"frequency": str(panel.frequency), "covariates": dict(panel.covariates), "net_of_returns": panel.net_of_returns,
+            "coordinates": _has_coordinates(panel)}
+
+
+def _has_coordinates(panel: SalesPanel) -> bool:
+    return panel.places is not None and {LATITUDE, LONGITUDE} <= set(panel.places.columns)
 
 
 def _refuse_other_sales(traits: Traits, learned: Mapping[str, Any], panel: SalesPanel, folder: str) -> None:
@@ -239,6 +245,9 @@ def _refuse_other_sales(traits: Traits, learned: Mapping[str, Any], panel: Sales
         if uses.get(kind) and panel.covariates.get(name) != kind:
             raise DataError(f"The model in {folder!r} was fitted with the {kind} covariate {shorten(name)!r}, which these "
                             f"sales do not have. Give it as then, or fit the model again without it.")
+    if traits.uses_places and learned.get("coordinates") and not _has_coordinates(panel):
+        raise DataError(f"The model in {folder!r} was fitted on places whose latitude and longitude it knew, and these sales come "
+                        f"without. Give the same table of places (--places), or fit the model again without it.")
 
 
 def check_saved(folder: Path | str) -> None:

@@ -41,6 +41,7 @@ from shelfcast.workflow.preparing import Say
 
 _ASKED: Final = "training.json"  # marks a folder of trainings as ours
 _WORK: Final = "another training for the same --run"
+_OTHERS: Final = {"sales": "other sales", "code": "another state of shelfcast's own code"}  # what differs and is a hash
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,11 @@ def _tell_others(place: Path, folder: Path, asked: Mapping[str, Any], say: Say) 
         before, now = ({**one, **one["settings"]} for one in (last, asked))
     except (OSError, ValueError, KeyError, TypeError):
         before, now = {}, {}
-    differing = [f"{n} was {shorten(before[n], 40)}, now {shorten(now.get(n), 40)}" for n in before
+    differing = [_OTHERS.get(n, f"{n} was {shorten(before[n], 40)}, now {shorten(now.get(n), 40)}") for n in before
                  if n != "settings" and before[n] != now.get(n)]
     why = f" ({'; '.join(differing[:5])})" if differing else ""
-    say(f"{shorten_path(place)!r} holds an unfinished training that was asked for something else{why}. This one begins anew; the "
-        f"other one is dropped when this one has ended.")
+    say(f"{shorten_path(place)!r} holds an unfinished training that was begun with something else{why}. This one starts from the "
+        f"beginning; the other is dropped when this one has ended.")
 
 
 def _steps(folder: Path) -> tuple[int, int] | None:

@@ -178,15 +178,17 @@ def _one_static(source: Source | Table, sales_columns: Mapping[str, str], given:
 
 
 def find_places(source: Source | Table, others: pl.DataFrame | None, *, sales_columns: Mapping[str, str], given: Given,
-                keys: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame, list[str]]:
+                keys: Mapping[str, pl.DataType], lines: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
     """Locations with coordinates, and other attributes of places put to them."""
     side = _open_side(source, sales_columns, given, None, (LOCATION,))
     if LOCATION not in side.roles or LOCATION not in keys:
         raise DataError(f"{side.table.name} has no column of locations as in the sales. Its columns: "
                         f"{', '.join(shorten(c, 30) for c in list(side.schema)[:12])}. Name it: --columns location=...")
     where = recognise_roles(side.schema, given={}, dialect=None, source=side.table.name, roles=(LATITUDE, LONGITUDE),
-                            required=(LATITUDE, LONGITUDE)).columns
-    frame, told = _attributes(side, LOCATION, keys, where)
+                            required=(LATITUDE, LONGITUDE))
+    frame, told = _attributes(side, LOCATION, keys, where.columns)
+    _must_meet(frame.lazy(), lines, [LOCATION], side.table.name)
+    told = [*where.told, *told]
     return frame if others is None else _put_together(frame, others, LOCATION), told
 
 
