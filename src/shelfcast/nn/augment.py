@@ -85,14 +85,24 @@ def augmented(batch: Batch, settings: AugmentSettings, *, seed: int, step: int, 
     draw = np.random.default_rng([seed, step, part, _AUGMENT])
     s = settings
     # Blends first, so that what follows alters what the network sees; hiding last, so that nothing brings back what is hidden.
-    batch = mixed(batch, draw, share=s.mixing, size=s.mixing_size)
-    batch = warped(batch, draw, share=s.warping, size=s.warping_size)
-    batch = scaled(batch, draw, share=s.scaling, size=s.scaling_size)
-    batch = jittered(batch, draw, share=s.jitter, size=s.jitter_size)
-    batch = masked(batch, draw, share=s.masking, size=s.masking_size)
-    batch = masked_blocks(batch, draw, share=s.blocks, size=s.blocks_size)
-    batch = hidden_places(batch, draw, share=s.places)
-    return hidden_channels(batch, draw, share=s.channels, channels=covariates)
+    # Each way copies the batch, so those that are off are left out.
+    if s.mixing:
+        batch = mixed(batch, draw, share=s.mixing, size=s.mixing_size)
+    if s.warping:
+        batch = warped(batch, draw, share=s.warping, size=s.warping_size)
+    if s.scaling:
+        batch = scaled(batch, draw, share=s.scaling, size=s.scaling_size)
+    if s.jitter:
+        batch = jittered(batch, draw, share=s.jitter, size=s.jitter_size)
+    if s.masking:
+        batch = masked(batch, draw, share=s.masking, size=s.masking_size)
+    if s.blocks:
+        batch = masked_blocks(batch, draw, share=s.blocks, size=s.blocks_size)
+    if s.places:
+        batch = hidden_places(batch, draw, share=s.places)
+    if s.channels:
+        batch = hidden_channels(batch, draw, share=s.channels, channels=covariates)
+    return batch
 
 
 def jittered(batch: Batch, draw: np.random.Generator, *, share: float, size: float) -> Batch:
