@@ -30,7 +30,7 @@ import sys
 from importlib.machinery import PathFinder
 
 class Without(PathFinder):
-    """As where what only training needs is not installed."""
+    # as where what only training needs is not installed
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -127,7 +127,7 @@ def test_another_command_begins_anew_and_says_why(data, tmp_path, monkeypatch, c
     assert main(fit_flags(data, run, "--set", "rate=0.01")) == 0
     said = capsys.readouterr().err
     assert "begun with something else (rate was 0.002, now 0.01). This one starts from the beginning" in said
-    assert "goes on from" not in said
+    assert "goes on from step" not in said
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
