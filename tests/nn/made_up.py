@@ -4,7 +4,7 @@ import numpy as np
 
 from shelfcast.nn.batch import Batch
 
-GROUPS, PLACES, CONTEXT, HORIZON, CHANNELS = 4, 3, 8, 2, 4
+GROUPS, PLACES, CONTEXT, HORIZON, CHANNELS = 4, 3, 8, 2, 7
 
 
 def tiny_batch(seed=0, *, groups=GROUPS):
@@ -18,8 +18,11 @@ def tiny_batch(seed=0, *, groups=GROUPS):
     observed = draw.random((*shape, CONTEXT)) < 0.9
     x[..., :CONTEXT, 0] = np.where(observed, np.arcsinh(sales[..., :CONTEXT]), 0)
     x[..., :CONTEXT, 1] = observed
-    x[..., 2] = double
-    x[..., 3] = np.arange(CONTEXT + HORIZON) / 10
+    x[..., 2] = np.arcsinh(level)
+    x[..., 3] = draw.normal(0, 0.1, double.shape)
+    x[..., 4] = 1.0
+    x[..., 5] = double
+    x[..., 6] = np.arange(CONTEXT + HORIZON) / 10
     there = np.ones(shape, bool)
     there[-1, -1] = False
     x[~there] = 0

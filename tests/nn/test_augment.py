@@ -20,7 +20,8 @@ WAYS = {
     "places": lambda b, d, share: augment.hidden_places(b, d, share=share),
     "mixing": lambda b, d, share: augment.mixed(b, d, share=share, size=0.5),
     "warping": lambda b, d, share: augment.warped(b, d, share=share, size=8.0),
-    "channels": lambda b, d, share: augment.hidden_channels(b, d, share=share, channels=[2, 3]),
+    "channels": lambda b, d, share: augment.hidden_channels(b, d, share=share, channels=[5, 6]),
+    "shocks": lambda b, d, share: augment.shocked(b, d, share=share, size=0.2),
 }
 
 
@@ -66,8 +67,8 @@ def test_a_share_of_series_is_altered_and_the_others_are_not_touched_at_all(way)
 @pytest.mark.parametrize("way", sorted(set(WAYS) - {"mixing", "channels"}))
 def test_the_calendar_and_covariates_stay_those_of_their_dates(way):
     altered = WAYS[way](BATCH, np.random.default_rng(0), 1.0)
-    assert np.array_equal(altered.x[..., 2:], BATCH.x[..., 2:])
-    assert np.array_equal(altered.x[..., CONTEXT:, :], BATCH.x[..., CONTEXT:, :])
+    assert np.array_equal(altered.x[..., 5:], BATCH.x[..., 5:])
+    assert np.array_equal(altered.x[..., CONTEXT:, :2], BATCH.x[..., CONTEXT:, :2])
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -92,6 +93,18 @@ def test_scaling_multiplies_sales_expectation_and_truth_by_one_factor():
     ratio = np.sinh(sales(bigger)) / np.sinh(sales(BATCH), where=seen(BATCH), out=np.ones_like(sales(BATCH)))
     assert np.allclose(ratio[seen(BATCH)], np.repeat(factor[..., :1], CONTEXT, -1)[seen(BATCH)], rtol=1e-4)
     assert np.log(factor[there][:, 0]).std() == pytest.approx(0.3, rel=0.25)
+    grown = np.sinh(bigger.x[..., 2])[there] / np.sinh(BATCH.x[..., 2])[there]  # what was expected of each period, too
+    assert np.allclose(grown, factor[there][:, :1], rtol=1e-4)
+
+
+def test_a_shock_is_the_same_in_all_places_of_a_group_and_leaves_the_truth_alone():
+    hit = WAYS["shocks"](BATCH, np.random.default_rng(0), 1.0)
+    moved = np.where(seen(BATCH), sales(hit) - sales(BATCH), np.nan)
+    full = np.isfinite(moved).all(axis=1)  # periods that all places saw
+    assert np.allclose(moved[:, 0][full], moved[:, 1][full], atol=1e-5) and np.nanstd(moved) == pytest.approx(0.2 * 2**0.5, rel=0.2)
+    ago = hit.x[..., 3] - BATCH.x[..., 3]
+    assert np.allclose(ago[:, 0], ago[:, 1], atol=1e-5) and not np.allclose(ago[:, 0, :CONTEXT][full], moved[:, 0][full], atol=0.01)
+    assert np.array_equal(hit.truth, BATCH.truth, equal_nan=True) and np.array_equal(hit.anchor, BATCH.anchor)
 
 
 def test_masking_hides_about_the_share_of_periods_and_changes_no_other():
@@ -121,7 +134,7 @@ def test_a_hidden_place_has_no_history_and_no_identity_but_its_attributes():
 
 def test_a_hidden_channel_is_gone_in_all_places_and_periods_of_its_group():
     gone = WAYS["channels"](BATCH, np.random.default_rng(0), 1.0)
-    empty = (gone.x[:, 0, :, 2:] == 0).all(1)
+    empty = (gone.x[:, 0, :, 5:] == 0).all(1)
     assert empty.any(0).all() and (empty.sum(1) >= 1).all()
     assert np.array_equal(gone.x[..., :2], BATCH.x[..., :2])
 
@@ -157,7 +170,7 @@ def test_a_blend_of_something_unknown_or_sold_out_is_so_too():
 
 
 def test_warping_moves_the_past_of_a_window_and_keeps_what_is_next_to_the_horizon():
-    line = replace(BATCH, x=np.zeros((40, 3, 42, 2), np.float32), truth=np.zeros((40, 3, 2), np.float32))
+    line = replace(BATCH, x=np.zeros((40, 3, 42, 7), np.float32), truth=np.zeros((40, 3, 2), np.float32))
     line.x[..., :40, 0], line.x[..., :40, 1] = np.arange(1, 41), 1
     moved = augment.warped(line, np.random.default_rng(0), share=1.0, size=2.0).x[BATCH.there]
     steps = np.diff(moved[:, :40, 0], axis=-1)

@@ -21,7 +21,8 @@ from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import draw_sample, pool_panel
 from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients, finish, require_fitted
 from shelfcast.names import LEVELS, LOCATION
-from shelfcast.nn.channels import Layout, learn_layout
+from shelfcast.nn.augment import AugmentSettings
+from shelfcast.nn.channels import Layout, covariate_channels, learn_layout
 from shelfcast.nn.export import Runner, to_onnx
 from shelfcast.nn.records import Training
 from shelfcast.nn.surroundings import Surroundings
@@ -37,6 +38,7 @@ _SERIES_A_RUN: Final = 512  # forecast at once
 _CHOICES: Final = {"temporal": "encoder of time", "spatial": "mixer of places", "fusion": "way of fusion",
                    "schedule": "schedule of the learning rate", "adversarial": "attack"}  # in words; the rest is called as it is
 _LARGEST: Final = {"width": 4_096, "layers": 64, "steps": 100_000_000, "accumulate": 4_096}  # more is a slip of the finger
+_ALTERATIONS: Final = ("jitter", "scaling", "masking", "blocks", "mixing", "warping", "hiding")
 FEWEST_WINDOWS: Final = 200  # series times origins; below this a network finds nothing that holds
 
 
@@ -61,6 +63,9 @@ class SpaceTimeSettings:
     patience : validations without progress before training stops; with None the last horizon is learned from, not kept for them
     cold : share of series that are shown as if they were new, so that new places can be forecast
     adversarial : fgsm or pgd: half of the loss is of attacked batches
+    shocks : deviation of noise that all places of a group share, in logs about; 0 for none. What happened to everybody in a
+        period is a name of that period, by which a network learns the few years that it has seen by heart
+    jitter, scaling, masking, blocks, mixing, warping, hiding : share of series altered so, see `nn.augment`; covariates are hidden
     seed, threads : of all draws; of PyTorch and ONNX Runtime, for results are the same only for the same number
     country : two letters, for public holidays; none when None
     """
@@ -89,6 +94,14 @@ class SpaceTimeSettings:
     patience: int | None = None
     cold: float = 0.0
     adversarial: Literal["none", "fgsm", "pgd"] = "none"
+    shocks: float = 0.2
+    jitter: float = 0.0
+    scaling: float = 0.0
+    masking: float = 0.0
+    blocks: float = 0.0
+    mixing: float = 0.0
+    warping: float = 0.0
+    hiding: float = 0.0
     seed: int = 0
     threads: int = 1
     country: str | None = None
@@ -109,12 +122,15 @@ class SpaceTimeSettings:
         for name in ("rate", "clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("weight_decay", "seed"):
+        for name in ("weight_decay", "seed", "shocks"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
         if self.width % (2 * self.heads):
             raise SettingsError(f"width is {self.width} and heads is {self.heads}; the width must be a multiple of twice the "
                                 f"heads.")
+        for name in _ALTERATIONS:
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be a share from 0 to 1.")
         for name in ("dropout", "cold", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be a share from 0 up to, not including, 1.")
@@ -188,7 +204,8 @@ class SpaceTime:
             torch.set_num_threads(s.threads)
             try:
                 network = SpaceTimeNetwork(shape)
-                task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate,
+                task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate, augment=_augment(s), seed=s.seed,
+                                    covariates=covariate_channels(scheme, layout),
                                     about={"panel": panel.fingerprint(), "settings": asdict(s)})
                 trained = train(network, task, training, folder=folder, progress=progress)
             finally:
@@ -298,6 +315,13 @@ class SpaceTime:
             raise WeightsError(f"{str(folder)!r} holds no network that can be read; fit it and save it again.") from error
         model.runner_ = Runner(model.onnx_, threads=model.settings.threads)
         return model
+
+
+def _augment(s: SpaceTimeSettings) -> AugmentSettings:
+    """How batches are altered."""
+    off = {"shocks": 0.0} if s.shocks == 0 else {"shocks": 1.0, "shocks_size": s.shocks}
+    return AugmentSettings(jitter=s.jitter, scaling=s.scaling, masking=s.masking, blocks=s.blocks, mixing=s.mixing,
+                           warping=s.warping, channels=s.hiding, **off)
 
 
 def _beyond(quantiles: np.ndarray, mean: np.ndarray, expected: np.ndarray, horizon: int, *,

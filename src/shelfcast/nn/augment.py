@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfcast.errors import SettingsError
-from shelfcast.nn.batch import OBSERVED_CHANNEL, SALES_CHANNEL, Batch
+from shelfcast.nn.batch import AGO_CHANNEL, AGO_KNOWN_CHANNEL, EXPECTED_CHANNEL, OBSERVED_CHANNEL, SALES_CHANNEL, Batch
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -39,6 +39,8 @@ class AugmentSettings:
     warping : share of series of which a window is stretched or squeezed in time
     warping_size : largest stretch: 2 is from half to twice as long
     channels : share of groups from which one covariate is hidden
+    shocks : share of groups in which all places meet the same noise, period by period and for good
+    shocks_size : its standard deviation, in units of asinh(sales / scale)
     """
 
     jitter: float = 0.0
@@ -55,6 +57,8 @@ class AugmentSettings:
     warping: float = 0.0
     warping_size: float = 1.5
     channels: float = 0.0
+    shocks: float = 0.0
+    shocks_size: float = 0.2
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -92,6 +96,8 @@ def augmented(batch: Batch, settings: AugmentSettings, *, seed: int, step: int, 
         batch = warped(batch, draw, share=s.warping, size=s.warping_size)
     if s.scaling:
         batch = scaled(batch, draw, share=s.scaling, size=s.scaling_size)
+    if s.shocks:
+        batch = shocked(batch, draw, share=s.shocks, size=s.shocks_size)
     if s.jitter:
         batch = jittered(batch, draw, share=s.jitter, size=s.jitter_size)
     if s.masking:
@@ -116,12 +122,28 @@ def jittered(batch: Batch, draw: np.random.Generator, *, share: float, size: flo
     return replace(batch, x=x)
 
 
+def shocked(batch: Batch, draw: np.random.Generator, *, share: float, size: float) -> Batch:
+    """The same noise on the past of all places of a share of groups, in each period and in all of them; truth stays.
+
+    What happened to everybody in a period is a name of that period: a network that reads it learns by heart what came next.
+    Blurred, it has to look at what a place has of its own. The past of a year ago is blurred apart, with noise of its own.
+    """
+    chosen = batch.there & (draw.random(len(batch.there)) < share)[:, None]
+    x = batch.x.copy()
+    for channel, known in ((SALES_CHANNEL, _observed(batch)), (AGO_CHANNEL, x[..., AGO_KNOWN_CHANNEL] > 0)):
+        values = x[..., : known.shape[-1], channel]
+        noise = draw.standard_normal((len(x), 1, known.shape[-1])) + draw.standard_normal((len(x), 1, 1))
+        np.copyto(values, values + (size * noise).astype(np.float32), where=chosen[..., None] & known)
+    return replace(batch, x=x)
+
+
 def scaled(batch: Batch, draw: np.random.Generator, *, share: float, size: float) -> Batch:
     """Sales, expectation and truth of a share of series times a factor, log-normal with logarithm of deviation `size`."""
     chosen = _chosen(batch, draw, share)
     factor = np.where(chosen, np.exp(size * draw.standard_normal(chosen.shape)), 1.0).astype(np.float32)[..., None]
     x = batch.x.copy()
-    x[..., SALES_CHANNEL] = _where(chosen, np.arcsinh(factor * np.sinh(x[..., SALES_CHANNEL])), x[..., SALES_CHANNEL])
+    for channel in (SALES_CHANNEL, EXPECTED_CHANNEL):
+        x[..., channel] = _where(chosen, np.arcsinh(factor * np.sinh(x[..., channel])), x[..., channel])
     anchor = _where(chosen, np.arcsinh(factor * np.sinh(batch.anchor)), batch.anchor)
     return replace(batch, x=x, anchor=anchor, truth=batch.truth * factor)
 

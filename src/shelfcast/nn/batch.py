@@ -11,6 +11,9 @@ import numpy as np
 
 SALES_CHANNEL = 0  # of `x`: asinh(sales / scale), 0 where not observed and over the horizon
 OBSERVED_CHANNEL = 1  # 1 where sales are observed
+EXPECTED_CHANNEL = 2  # asinh(expected / scale) of each period, past and future
+AGO_CHANNEL = 3  # what was left over a year ago: asinh of sales less asinh of what was expected then
+AGO_KNOWN_CHANNEL = 4  # 1 where that is known
 INPUTS = ("x", "anchor", "static", "item", "place", "links", "there")
 """What a network reads; the rest is for the loss and for scaling back."""
 

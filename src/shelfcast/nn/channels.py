@@ -24,6 +24,7 @@ Expect = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From the parts of a profile forecast (flat (N, H), terms (N, H, P)) to the forecast in units (N, H), from which the network
 starts; see `features.table.base_terms`."""
 
+_OWN = 7  # channels of the series itself
 MOST_VALUES = 12  # of a text that get a channel of their own
 FULL_SHELF = 0.95  # share of a period that an item could be bought, from which on sales are demand
 
@@ -96,6 +97,12 @@ def learn_layout(block: Block, scheme: Scheme, *, context: int, horizon: int) ->
     return Layout(context, horizon, {n: Scaling.of(block.known[n][:, :width]) for n in scheme.numbers},
                   {n: Scaling.of(v) for n, v in block.past.items()},
                   {n: Scaling.of(block.static[n]) for n in scheme.static_numbers})
+
+
+def covariate_channels(scheme: Scheme, layout: Layout) -> range:
+    """Where the covariates stand: after sales, what was expected, last year, closed and sold out, and before the calendar."""
+    texts = sum(min(len(values), MOST_VALUES) for values in (scheme.texts or {}).values())
+    return range(_OWN, _OWN + len(scheme.flags) + texts + len(layout.numbers) + len(layout.past))
 
 
 @dataclass(frozen=True)
@@ -172,10 +179,9 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
 
     sales = backwards(behind, columns)
     ago = backwards(left, block.year_ago(frequency, columns))
-    channels = [np.arcsinh(sales / scale), np.isfinite(sales), backwards(left, columns), backwards(told, columns), ago,
-                np.isfinite(ago), shown.closed[:, at] & inside]
-    channels[3] = channels[3].copy()
-    channels[3][:, context:] = np.arcsinh(expected[:, :horizon] / scale)
+    expectation = backwards(told, columns)
+    expectation[:, context:] = np.arcsinh(expected[:, :horizon] / scale)
+    channels = [np.arcsinh(sales / scale), np.isfinite(sales), expectation, ago, np.isfinite(ago), shown.closed[:, at] & inside]
     channels.append(np.where(past, _sold_out(shown)[:, np.minimum(at, width - 1)], 0.0))
     for name in scheme.flags:
         channels.append(np.where(inside, shown.known[name][:, at] == 1, 0.0))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from shelfcast.errors import UnknownNameError
 from shelfcast.names import LEVELS
+from shelfcast.nn.batch import EXPECTED_CHANNEL, OBSERVED_CHANNEL, SALES_CHANNEL
 from shelfcast.nn.blocks import FUSIONS, PatchEmbedding, QuantileHead, place_mixer, time_layer
 
 Temporal = Literal["transformer", "lstm", "gru", "mlp", "conv"]
@@ -83,8 +84,8 @@ class SpaceTimeNetwork(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         s = self.settings = settings
-        self.past = PatchEmbedding(s.patch, s.channels, s.width, s.dropout)
-        self.future = PatchEmbedding(s.patch, s.channels + 1, s.width, s.dropout)
+        self.past = PatchEmbedding(s.patch, s.channels + 1, s.width, s.dropout)
+        self.future = PatchEmbedding(s.patch, s.channels, s.width, s.dropout)
         self.item = nn.Embedding(s.items, s.width)
         self.place = nn.Embedding(s.places, s.width)
         nn.init.normal_(self.item.weight, std=0.02)
@@ -111,10 +112,11 @@ class SpaceTimeNetwork(nn.Module):
         groups, places = there.shape
         before, after = s.tokens
         flat = x.reshape(groups * places, s.context + s.horizon, s.channels)
-        past = F.pad(flat[:, :s.context], (0, 0, before * s.patch - s.context, 0))
+        seen = flat[:, :s.context]
+        left = (seen[..., SALES_CHANNEL] - seen[..., EXPECTED_CHANNEL]) * seen[..., OBSERVED_CHANNEL]
+        past = F.pad(torch.cat([seen, left[..., None]], dim=-1), (0, 0, before * s.patch - s.context, 0))
         around = F.pad(anchor.reshape(groups * places, s.horizon), (0, after * s.patch - s.horizon))
         future = F.pad(flat[:, s.context:], (0, 0, 0, after * s.patch - s.horizon))
-        future = torch.cat([future, around[..., None]], dim=-1)
         if self.training:
             item = item * (torch.rand(item.shape, device=item.device) >= _HIDE_NAMES)
             place = place * (torch.rand(place.shape, device=place.device) >= _HIDE_NAMES)
