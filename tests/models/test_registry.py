@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import shelfcast.models.registry as registry
+from shelfcast import workflow
 from shelfcast.errors import MissingExtraError, SettingsError, UnknownNameError, WeightsError
 from shelfcast.models.registry import (
     Entry,
@@ -81,6 +82,18 @@ def test_a_model_without_its_package_says_the_line_that_brings_it(monkeypatch):
     assert missing_package("theta") == "statsforecast"
     with pytest.raises(MissingExtraError, match=r"pip install 'shelfcast\[statistical\]'"):
         make_model("theta")
+
+
+def test_a_network_is_made_where_it_can_be_trained_and_runs_where_it_cannot(monkeypatch):
+    """Whoever asks for a training is told before it starts, also of what is needed only at its end."""
+    for absent in ("torch", "onnxscript"):
+        monkeypatch.setattr(registry, "find_spec", lambda name, absent=absent: None if name == absent else object())
+        assert missing_package("spacetime") == absent
+        with pytest.raises(MissingExtraError, match=rf"needs the package '{absent}'.*pip install 'shelfcast\[train\]'"):
+            make_model("spacetime")
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name in ("torch", "onnx") else object())
+    listed = {m["name"]: m for m in workflow.models()}
+    assert not listed["spacetime"]["available"] and listed["spacetime"]["needs"] == "pip install 'shelfcast[train]'"
 
 
 def test_an_error_in_our_own_module_is_not_blamed_on_a_package(monkeypatch, tmp_path):

@@ -139,10 +139,10 @@ def models(options: argparse.Namespace) -> int:
     listed = workflow.models()
     if options.json:
         return _json({"models": listed})
-    print(f"{'model':<12} {'here':<5} {'uses':<22} what it is")
+    print(f"{'model':<12} {'here':<5} {'uses':<27} what it is")
     for one in listed:
         uses = ", ".join(k for k in ("known", "past", "static", "places") if one[f"uses_{k}"]) or "sales alone"
-        print(f"{one['name']:<12} {'yes' if one['available'] else 'no':<5} {uses:<22} {one['summary']}")
+        print(f"{one['name']:<12} {'yes' if one['available'] else 'no':<5} {uses:<27} {one['summary']}")
         if not one["available"]:
             print(f"{'':<18} bring it with: {one['needs']}")
     return 0

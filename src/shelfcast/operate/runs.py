@@ -31,10 +31,12 @@ MANIFEST: Final = "manifest.json"
 FORECAST: Final = "forecast.parquet"
 MODEL: Final = "model"
 CLEANED: Final = ("changes.csv", "panel")  # what a folder of cleaned sales holds
-CORE: Final = ("numpy", "polars", "scipy", "lightgbm", "tqdm", "jinja2")
+CORE: Final = ("numpy", "polars", "scipy", "lightgbm", "tqdm", "jinja2", "onnxruntime", "safetensors")
 EXTRAS: Final = {
     "calendar": ("holidays",), "statistical": ("statsforecast",), "excel": ("fastexcel",),
-    "database": ("adbc-driver-postgresql", "adbc-driver-sqlite", "pyarrow"), "pandas": ("pandas", "pyarrow"), "train": ("torch",),
+    "database": ("adbc-driver-postgresql", "adbc-driver-sqlite", "pyarrow"), "pandas": ("pandas", "pyarrow"),
+    "train": ("torch", "onnx", "onnxscript"), "space": ("h3",), "sklearn": ("scikit-learn",),
+    "track": ("tensorboard", "mlflow-skinny", "wandb"), "cluster": ("ray",),
     "tune": ("optuna", "scikit-learn"),
 }
 
