@@ -7,7 +7,7 @@ did by then is given up. The budget counts everything since the work began, by a
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -84,6 +84,11 @@ class Found:
         """By which share the best loss lies below the default's, in the windows that were tried."""
         assert self.best.loss is not None and self.default.loss is not None
         return 1 - self.best.loss / max(self.default.loss, _LEAST)
+
+    @property
+    def last_gain(self) -> float:
+        """The same in the window that nothing was chosen by; nan where it was not measured."""
+        return 1 - self.last["best"] / max(self.last["default"], _LEAST) if self.last else float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +214,10 @@ class _Search:
         self._prove()
         self.study.keep_spent(self._spent())
         found = self._found(final=True)
+        if found.last_gain < 0:
+            self.notes.append(f"In the last window, which nothing was chosen by, the best settings do {-found.last_gain:.1%} worse "
+                              f"than the defaults: what was gained before may be chance. More --windows would tell.")
+            found = replace(found, told=tuple(self.notes))
         told(found)
         return found
 

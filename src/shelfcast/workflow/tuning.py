@@ -13,7 +13,7 @@ The first two are written as the search goes, the rest when it ends.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 import shelfcast
-from shelfcast.errors import SettingsError, UnknownNameError, shorten
+from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten
 from shelfcast.evaluate.search import Found, SearchSettings, search
 from shelfcast.evaluate.study import Tried, require_optuna
 from shelfcast.files import check_folder, remove_partials, whole_file
@@ -33,11 +33,13 @@ from shelfcast.operate.taken import refuse_taken, taken
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress, Silent
 from shelfcast.settings import TuneSettings, as_json, options_to_toml, to_toml
+from shelfcast.show.tuning_page import write_tuning
 from shelfcast.workflow.choosing import is_fitted_folder
 from shelfcast.workflow.preparing import DEVICE, WHY_DEVICE, Clock, Say, prepare_all, rules, severities, silent
 from shelfcast.workflow.trying import METRIC, WindowLoss, WindowPlan, plan_windows
 
 STUDY: Final = "study.db"
+PAGE: Final = "report.html"
 BEST: Final = "best.toml"
 _TRAINING: Final = "training"
 _WORK: Final = "another tuning of the same --run"
@@ -117,6 +119,9 @@ def tune(settings: TuneSettings, *, say: Say = silent, progress: Progress | None
                     "rejected_rows": cleaned.rejected_count, **counts},
             models=(summary,))
         _write(settings, found, trials, manifest)
+        use = f"shelfcast fit SALES --model {settings.model} --horizon {horizon} --set @{settings.run / BEST} --run FOLDER"
+        write_tuning(settings.run / PAGE, replace(found, told=tuple(notes)), space.dimensions, title=_title(settings),
+                     model=settings.model, metric=METRIC, facts=_facts(summary, manifest), command=use)
     return TuneResult(summary=summary, options=summary["options"], trials=trials, run=settings.run)
 
 
@@ -231,12 +236,31 @@ def _summary(settings: TuneSettings, found: Found, plan: WindowPlan, panel: Sale
     counts = {state: sum(t.state == state for t in found.trials) for state in ("scored", "pruned", "failed", "unfinished")}
     best = _best_options(settings, found)
     changed = {k: v for k, v in found.best.options.items() if v != found.default.options[k]}
-    files = {"run": str(settings.run), "best": str(settings.run / BEST), "report": str(settings.run / "report.html")}
+    files = {"run": str(settings.run), "best": str(settings.run / BEST), "report": str(settings.run / PAGE)}
     return {"verb": "tune", "model": settings.model, "metric": METRIC, "series": len(panel), "horizon": horizon,
             "frequency": str(panel.frequency), "windows": list(plan.names), "last_window": plan.aside,
             "default": found.default.loss, "best": found.best.loss, "gain": found.gain, "best_trial": found.best.number,
             "last": dict(found.last), "trials": counts, "options": best, "changed": changed, "importances": dict(found.importances),
             "seconds": round(found.spent_s, 1), "budget": settings.budget, "notes": notes, "files": files}
+
+
+def _title(settings: TuneSettings) -> str:
+    """What was tuned on: the name of the file of sales."""
+    named = isinstance(settings.sales, str | Path) and str(settings.sales) != "-"
+    return printable(Path(masked(str(settings.sales))).name) if named else "sales"
+
+
+def _facts(summary: Mapping[str, Any], manifest: Manifest) -> dict[str, str]:
+    """What the page says of its own making."""
+    trials = ", ".join(f"{n:,} {state}" for state, n in summary["trials"].items() if n)
+    budget = "none" if summary["budget"] is None else f"{summary['budget']:,.0f} seconds"
+    last = summary["last_window"] or "none: the past allows no more than one window"
+    horizon = f"{summary['horizon']} ({summary['frequency']})"
+    return {"model": manifest.model, "series": f"{summary['series']:,}", "horizon": horizon,
+            "windows chosen by, after": ", ".join(summary["windows"]), "window kept aside, after": last, "trials": trials,
+            "time budget": budget, "seconds, of all starts": f"{summary['seconds']:,.0f}", "seed": str(manifest.seed),
+            "shelfcast": shelfcast.__version__, "hash of the code": code_hash(), "data fingerprint": manifest.fingerprint,
+            "data until": manifest.cutoff}
 
 
 def _write(settings: TuneSettings, found: Found, trials: pl.DataFrame, manifest: Manifest) -> None:
