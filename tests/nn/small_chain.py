@@ -28,7 +28,7 @@ def chain(*, items=2, places=3, days=120, ahead=7, factor=1.0, seed=0, located=T
             sales = draw.poisson(6.0 * (i + 1) * (1 + promo)) * opens * factor
             part = pl.DataFrame({"item": f"item {i}", "location": f"place {j:02d}", "date": when, "sales": sales, "promo": promo,
                                  "price": 2.0 + 0.1 * draw.integers(0, 5, len(when)), "open": opens,
-                                 "visitors": sales * 3 + draw.random(len(when)),
+                                 "visitors": sales / factor * 3 + draw.random(len(when)),
                                  "available": np.where(draw.random(len(when)) < 0.1, 0.5, 1.0)})
             parts.append(part[days // 2:] if j == 1 else part)
     sites = pl.DataFrame({"location": [f"place {j:02d}" for j in range(places)], "kind": ["north", "south"] * (places // 2)

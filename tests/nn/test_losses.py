@@ -161,5 +161,5 @@ def test_a_better_mean_costs_less_and_a_bound_says_nothing_of_it(kind):
 
 
 def test_an_unknown_loss_is_named_with_those_that_there_are():
-    with pytest.raises(UnknownNameError, match="tweedy.*tweedie"):
+    with pytest.raises(UnknownNameError, match=r"tweedy.*tweedie"):
         loss("tweedy", random_batch(), said(random_batch()))
