@@ -71,7 +71,8 @@ def test_the_chart_has_a_mark_for_each_trial_that_was_measured_and_keeps_bad_one
     chart = trials_chart(found().trials, identity="x", title="Trials")
     assert chart.count("<circle") == 5
     heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', chart)]
-    mild = trials_chart([*found().trials[:3], trial(3, WORST, state="pruned", kind="bad"), *found().trials[4:]], identity="x", title="")
+    half_as_bad = [*found().trials[:3], trial(3, WORST, state="pruned", kind="bad"), *found().trials[4:]]
+    mild = trials_chart(half_as_bad, identity="x", title="")
     assert heights == [float(y) for y in re.findall(r'cy="([\d.]+)"', mild)], "seven times as bad stands where half as bad does"
     assert heights.index(min(heights)) == 3
 

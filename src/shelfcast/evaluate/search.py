@@ -212,7 +212,6 @@ class _Search:
         if repeats >= _REPEATS:
             self.notes.append(f"The last {repeats} proposals had all been tried before: hardly anything is left to try.")
         self._prove()
-        self.study.keep_spent(self._spent())
         found = self._found(final=True)
         if found.last_gain < 0:
             self.notes.append(f"In the last window, which nothing was chosen by, the best settings do {-found.last_gain:.1%} worse "
@@ -270,7 +269,6 @@ class _Search:
         def end(state: Any, *, loss: float | None = None, why: str = "") -> None:
             trial.end(state, loss=loss, ratio=ratio, at=self._spent(), losses=losses, why=why,
                       seconds=self._took(trial.options, losses))
-            self.study.keep_spent(self._spent())
 
         if self.study.deaths(trial.options) >= MOST_DEATHS:
             end("failed", why=f"its process was killed {MOST_DEATHS} times")
@@ -338,8 +336,7 @@ class _Search:
         self.drawn = 0
         loss = float(self.objective.score(options, where, pulse))
         self._draw(start)
-        self.study.keep(options, where, loss, self.clock() - start)
-        self.study.keep_spent(self._spent())
+        self.study.keep(options, where, loss=loss, seconds=self.clock() - start, at=self._spent())
         return loss
 
     def _draw(self, start: float) -> None:
@@ -369,7 +366,7 @@ class _Search:
                     return
 
     def _found(self, *, final: bool = False) -> Found:
-        trials = self.study.trials()
+        trials = self.study.trials
         best = self._best()
         assert best is not None, "the default is scored first"
         last = {}

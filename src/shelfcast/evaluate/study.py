@@ -8,7 +8,7 @@ import json
 import logging
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,19 +64,21 @@ class Study:
 
     Attributes
     ----------
-    known : {(options, where): (loss, seconds)} of everything that was ever measured, also by trials that did not end
+    known : {(options, where): (loss, seconds, at)} of everything that was ever measured, also by trials that did not end
+    trials : all that ended, in order; those of killed processes, and those that ran out of time, are unfinished ones
     """
 
     def __init__(self, study: Any, dimensions: Mapping[str, Dimension], *, seed: int) -> None:
         self._study, self._dimensions, self._seed = study, dimensions, seed
         self._distributions = {name: _distribution(one) for name, one in dimensions.items()}
-        self.known: dict[str, tuple[float, float]] = dict(study.user_attrs.get("known", {}))
+        self.known: dict[str, tuple[float, float, float]] = dict(study.user_attrs.get("known", {}))
         self._end_the_dead()
+        self.trials = [t for t in map(self._tried, study.get_trials(deepcopy=False)) if t is not None]
 
     @property
     def spent(self) -> float:
-        """Seconds that earlier processes worked on it."""
-        return float(self._study.user_attrs.get("spent", 0.0))
+        """Seconds that it was worked on when last something was kept."""
+        return max([0.0, *(t.at for t in self.trials), *(at for _, _, at in self.known.values())])
 
     def propose(self, default: Mapping[str, Any]) -> "Trial":
         """The next settings to try: the default, then its neighbours, then what Optuna's TPE finds promising."""
@@ -88,11 +90,11 @@ class Study:
             self._study.enqueue_trial(near)
         self._study.sampler = optuna.samplers.TPESampler(seed=_mixed(self._seed, index), multivariate=True, n_startup_trials=1)
         asked = self._study.ask(self._distributions)
-        return Trial(self._study, asked, self._options(asked))
+        return Trial(self._study, asked, self._options(asked), self.trials.append)
 
-    def keep(self, options: Mapping[str, Any], where: str, loss: float, seconds: float) -> None:
+    def keep(self, options: Mapping[str, Any], where: str, *, loss: float, seconds: float, at: float) -> None:
         """Remember a measured loss, whatever becomes of its trial."""
-        self.known[_key(options, where)] = (loss, seconds)
+        self.known[_key(options, where)] = (loss, seconds, at)
         self._study.set_user_attr("known", self.known)
 
     def find(self, options: Mapping[str, Any], where: str) -> tuple[float, float] | None:
@@ -100,17 +102,9 @@ class Study:
         found = self.known.get(_key(options, where))
         return None if found is None else (float(found[0]), float(found[1]))
 
-    def keep_spent(self, seconds: float) -> None:
-        """Remember how long it was worked on."""
-        self._study.set_user_attr("spent", seconds)
-
     def decided(self) -> list[Tried]:
         """Trials of which all is known that ever will be, in order."""
-        return [t for t in self.trials() if t.state != "unfinished"]
-
-    def trials(self) -> list[Tried]:
-        """All trials that ended, in order; those of killed processes are unfinished ones."""
-        return [t for t in map(self._tried, self._study.get_trials(deepcopy=False)) if t is not None]
+        return [t for t in self.trials if t.state != "unfinished"]
 
     def importances(self, *, fewest: int) -> dict[str, float]:
         """{setting: share of the differences in loss that it explains, alone and with others}, the largest first.
@@ -165,8 +159,8 @@ class Trial:
     options : {setting: value}
     """
 
-    def __init__(self, study: Any, trial: Any, options: Mapping[str, Any]) -> None:
-        self._study, self._trial, self.options = study, trial, options
+    def __init__(self, study: Any, trial: Any, options: Mapping[str, Any], ended: Callable[[Tried], None]) -> None:
+        self._study, self._trial, self.options, self._ended = study, trial, options, ended
         trial.set_user_attr("began", True)
 
     @property
@@ -183,12 +177,14 @@ class Trial:
             ratio: float | None = None, why: str = "") -> None:
         """Keep what came of it."""
         states = _states()
-        self._trial.set_user_attr("told", {"state": state, "loss": loss, "ratio": ratio, "seconds": seconds, "at": at,
-                                           "losses": dict(losses), "why": why})
+        told: dict[str, Any] = {"state": state, "loss": loss, "ratio": ratio, "seconds": seconds, "at": at, "losses": dict(losses),
+                                "why": why}
+        self._trial.set_user_attr("told", told)
         if state == "scored":
             self._study.tell(self._trial, loss)
         else:  # Optuna learns from pruned trials, and that the settings of a failed one are bad; not from an unfinished one
             self._study.tell(self._trial, state=states.FAIL if state == "unfinished" else states.PRUNED)
+        self._ended(Tried(self.number, self.options, **told))
 
 
 @contextmanager
