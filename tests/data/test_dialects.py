@@ -101,6 +101,24 @@ def test_coordinates_and_attributes_of_places_are_put_together():
     assert lines.places.columns == ["location", "latitude", "longitude", "type"]
 
 
+@pytest.mark.parametrize(("key", "north", "east"), [
+    ("store_nbr", "store_lat", "store_lon"), ("Store Number", "GPS Latitude", "GPS Longitude"),
+    ("Filiale", "Breitengrad", "Längengrad"), ("门店编号", "纬度", "经度"), ("location", "y", "x"),
+])
+def test_coordinates_are_recognised_however_a_table_of_stores_calls_them(key, north, east, tmp_path):
+    sales = pl.DataFrame({"shop": ["a", "b"], "date": [DAY] * 2, "sales": [1, 2]})
+    pl.DataFrame({key: ["b", "a"], north: [50.5, 51.0], east: [8.0, 9.0]}).write_csv(tmp_path / "stores.csv")
+    lines = read_sales(sales, places=tmp_path / "stores.csv")
+    assert lines.places.sort("location").rows() == [("a", 51.0, 9.0), ("b", 50.5, 8.0)]
+    assert any(f"latitude from {north}, longitude from {east}" in said for said in lines.told)
+
+
+def test_a_table_of_places_none_of_which_sells_is_refused():
+    sales = pl.DataFrame({"shop": ["a", "b"], "date": [DAY] * 2, "sales": [1, 2]})
+    with pytest.raises(DataError, match=r"No location of .* is in the sales: it has X1, X2, the sales have a, b"):
+        read_sales(sales, places=pl.DataFrame({"shop": ["X1", "X2"], "lat": [1.0, 2.0], "lon": [3.0, 4.0]}))
+
+
 def test_attributes_that_repeat_a_key_name_it():
     with pytest.raises(DataError, match="more than one row for the item a "):
         read_sales(_one(item="a", date=DAY, sales=1), static=pl.DataFrame({"item": ["a", "a"], "family": ["x", "y"]}))

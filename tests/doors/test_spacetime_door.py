@@ -20,6 +20,7 @@ from shelfcast.cli.main import main
 from shelfcast.errors import WeightsError
 from shelfcast.models.registry import load_model, missing_package
 from shelfcast.nn.callbacks import CsvHistory
+from shelfcast.workflow.pieces import Plan
 
 pytestmark = pytest.mark.skipif(missing_package("spacetime") is not None, reason="needs the extra train")
 
@@ -223,3 +224,10 @@ def test_too_short_a_past_is_said_and_the_profile_answers(data, tmp_path, capsys
     assert "No network was trained: history gives" in said.err and "learned" not in said.out
     assert not (tmp_path / "run" / "training.html").exists()
     assert "history gives" in json.loads((tmp_path / "run" / "manifest.json").read_text())["why_model"]
+
+
+def test_processes_of_a_backtest_leave_a_network_its_threads(tmp_path):
+    """Its numbers depend on them; those of trees do not."""
+    plan = Plan(horizon=7, windows=1, step=7, own_ends=False, refit="every", models={"spacetime": {}, "boosted": {}}, levels=(0.5,),
+                seed=0, max_series=10, fingerprint="", folder=tmp_path, threads=4)
+    assert plan.settings_of("spacetime") == {} and plan.settings_of("boosted") == {"threads": 4}

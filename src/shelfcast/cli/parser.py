@@ -129,7 +129,7 @@ def _sales(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--past", metavar="C", action="append", default=[], type=_names, help="covariates seen up to the cutoff")
     group.add_argument("--static", metavar="FILE", action="append", default=[],
                        help="attributes by item or location; repeatable")
-    group.add_argument("--places", metavar="FILE", help="locations with latitude and longitude")
+    group.add_argument("--places", metavar="FILE", help="locations with latitude and longitude (also as lat, lon, store_lat ...)")
     group.add_argument("--query", metavar="SQL", help="what to read when SALES is a database address")
     group.add_argument("--cutoff", metavar="DATE", help="only rows up to this day are history; later ones give known covariates")
     group.add_argument("--absent", choices=["zero", "missing"],
@@ -199,7 +199,9 @@ def _fit(parser: argparse.ArgumentParser) -> None:
     _rules(parser)
     _model(parser)
     parser.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods that the model will be asked for")
-    parser.add_argument("--run", metavar="FOLDER", required=True, help="run folder to write; the model is in it")
+    parser.add_argument("--run", metavar="FOLDER", required=True,
+                        help="run folder to write; the model is in it. While a network is trained, what is needed to go on lies in "
+                             "FOLDER.partial: killed and started again, the same command goes on from there")
     _talk(parser)
 
 

@@ -33,6 +33,7 @@ class Traits:
     package : the import that the extra brings, or None
     trained_on : data sets that shipped weights have seen
     resumes : it trains long and is a `Resumable`
+    threads_decide : with another number of threads its numbers are others, in their last digits and then in more
     """
 
     name: str
@@ -48,6 +49,7 @@ class Traits:
     package: str | None = None
     trained_on: tuple[str, ...] = ()
     resumes: bool = False
+    threads_decide: bool = False
 
 
 @runtime_checkable

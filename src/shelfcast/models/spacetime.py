@@ -141,7 +141,7 @@ class SpaceTime:
 
     traits = Traits(name="spacetime", summary="neural network over time and places on the profile, quantiles, known covariates",
                     uses_known=True, uses_past=True, uses_static=True, uses_places=True, series_apart=False,
-                    extra="train", package="torch", resumes=True)
+                    extra="train", package="torch", resumes=True, threads_decide=True)
 
     def __init__(self, settings: SpaceTimeSettings = SpaceTimeSettings()) -> None:
         self.settings = settings

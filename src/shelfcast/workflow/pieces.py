@@ -30,7 +30,7 @@ from shelfcast.evaluate.replay import CHUNK, Slice, scored_part, sellable, still
 from shelfcast.files import whole_folder
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster, Traits
-from shelfcast.models.registry import setting_names
+from shelfcast.models.registry import model_traits, setting_names
 from shelfcast.names import DATE, KEYS, LEVELS, SALES
 from shelfcast.operate.batches import ForecastBatches
 from shelfcast.operate.runs import code_hash
@@ -102,9 +102,14 @@ class Plan:
     def settings_of(self, model: str) -> dict[str, Any]:
         """A model's settings, with the threads that it may use here."""
         options = dict(self.models[model])
-        if self.threads is not None and (model == "auto" or "threads" in setting_names(model)):
+        if self.threads is not None and (model == "auto" or ("threads" in setting_names(model) and not _decided_by_threads(model))):
             options.setdefault("threads", self.threads)
         return options
+
+
+def _decided_by_threads(model: str) -> bool:
+    """Whether a model gives other numbers with other threads, and so keeps its own number of them."""
+    return any(traits.name == model and traits.threads_decide for traits in model_traits())
 
 
 @dataclass(frozen=True)
