@@ -6,13 +6,14 @@
     importances.csv   how much each setting mattered
     report.html       the page
     settings.toml, manifest.json
-    training/         only while a model trains: its checkpoint
+    training/         checkpoints of trainings that were not finished
 
 The first two are written as the search goes, the rest when it ends.
 """
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -104,6 +105,8 @@ def tune(settings: TuneSettings, *, say: Say = silent, progress: Progress | None
                            SearchSettings(budget_s=settings.budget, trials=settings.trials, seed=settings.seed, since=since),
                            default={name: defaults[name] for name in space.dimensions}, path=settings.run / STUDY,
                            identity=_identity(settings, panel, space, plan, horizon), told=teller, progress=progress, clock=clock)
+        with suppress(OSError):  # checkpoints of a trial that ran out of time stay, for a larger budget
+            (settings.run / _TRAINING).rmdir()
         notes = [*found.told, *([f"In some windows no {settings.model} was trained: {objective.stood_back}."]
                                 if objective.stood_back else [])]
         for note in notes:
