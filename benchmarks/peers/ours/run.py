@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import polars as pl
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 from exchange import LEVELS, QUANTILES, Window, read_window, write_forecast
 
+from shelfcast.models.base import Forecaster
 from shelfcast.models.registry import make_model, setting_names
 from shelfcast.names import DATE, ITEM, LOCATION, SALES
 from shelfcast.names import LEVELS as DEFAULT_LEVELS
@@ -41,11 +43,17 @@ def panel_of(window: Window) -> SalesPanel:
     return replace(panel, covariates={**panel.covariates, **dict.fromkeys(names, "static")})
 
 
-def forecast(window: Window, model_name: str) -> pd.DataFrame:
-    """Fit a registered model on the window and give its deciles."""
-    about, panel = window.about, panel_of(window)
+def fitted(window: Window, panel: SalesPanel, model_name: str, *, options: Mapping[str, object]) -> Forecaster:
+    """A registered model, fitted on the window."""
+    about = window.about
     wanted = {"seed": about.seed, "horizon": about.horizon, "threads": about.threads}
-    model = make_model(model_name, {k: v for k, v in wanted.items() if k in setting_names(model_name)}).fit(panel)
+    known = {k: v for k, v in wanted.items() if k in setting_names(model_name)}
+    return make_model(model_name, {**known, **options}).fit(panel)
+
+
+def deciles(window: Window, panel: SalesPanel, model: Forecaster) -> pd.DataFrame:
+    """The deciles of a fitted model."""
+    about = window.about
     made = model.predict(panel, horizon=about.horizon, levels=sorted({*DEFAULT_LEVELS, *LEVELS})).to_frame()
     keys = {ITEM: about.item, LOCATION: about.location}
     names = pl.from_pandas(window.static).select("id", *(pl.col(v).alias(k) for k, v in keys.items() if v))
@@ -61,7 +69,8 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     arguments = parser.parse_args()
     window = read_window(arguments.window)
-    write_forecast(arguments.forecast, window, forecast(window, arguments.model))
+    panel = panel_of(window)
+    write_forecast(arguments.forecast, window, deciles(window, panel, fitted(window, panel, arguments.model, options={})))
 
 
 if __name__ == "__main__":
