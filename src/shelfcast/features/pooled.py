@@ -80,7 +80,7 @@ class Pooled:
     def load(cls, folder: Path) -> "Pooled":
         """Read what `save` wrote."""
         numbers = json.loads((folder / "pooled.json").read_text())
-        with np.load(folder / "pooled.npz", allow_pickle=False) as file:
+        with (folder / "pooled.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return cls(numbers["first"], numbers["noise"], arrays["effects"], {k: arrays[f"{k}_effects"] for k in _GROUPS},
                    numbers["level"], {k: arrays[f"{k}_levels"] for k in _GROUPS}, arrays["index"],

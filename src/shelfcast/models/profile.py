@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -168,11 +169,11 @@ class Profile:
             model.scheme_ = Scheme.from_json(about["scheme"])
             model.net_of_returns_ = about["net_of_returns"]
             model.pooled_ = Pooled.load(folder)
-            with np.load(folder / "profile.npz", allow_pickle=False) as arrays:
+            with (folder / "profile.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
                 model.coefficients_ = arrays["coefficients"]
                 model.steady_ = SteadyShape(arrays["edges"], arrays["values"], arrays["means"])
                 model.slow_ = SlowShape(arrays["knots"], arrays["slow"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise WeightsError(f"{str(folder)!r} holds no profile that can be read; fit it and save it again.") from error
         return model
 
