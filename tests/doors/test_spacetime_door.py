@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -224,6 +225,35 @@ def test_too_short_a_past_is_said_and_the_profile_answers(data, tmp_path, capsys
     assert "No network was trained: history gives" in said.err and "learned" not in said.out
     assert not (tmp_path / "run" / "training.html").exists()
     assert "history gives" in json.loads((tmp_path / "run" / "manifest.json").read_text())["why_model"]
+
+
+def test_a_killed_backtest_goes_on_inside_a_training(data, tmp_path, monkeypatch):
+    flags = ["backtest", str(data / "sales.csv"), "--horizon", "7", "--windows", "1", "--models", "spacetime", "--set", TINY,
+             "--quiet", "--run", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        interrupted_after(6, patch)
+        assert main(flags) == 130
+    begin, known = CsvHistory.start, []
+
+    def spied(self: CsvHistory, settings: object, history: Sequence[object]) -> None:
+        known.append(len(history))
+        begin(self, settings, history)
+
+    monkeypatch.setattr(CsvHistory, "start", spied)
+    assert main(flags) == 0
+    assert known == [5] and [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_damaged_checkpoint_says_which_file_to_remove(data, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupted_after(3, patch)
+        assert main(fit_flags(data, tmp_path / "run", "--quiet")) == 130
+    (checkpoint,) = tmp_path.glob("run.partial/*/checkpoint.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    assert main(fit_flags(data, tmp_path / "run", "--quiet")) == 1
+    assert "checkpoint.safetensors" in (said := capsys.readouterr().err) and "Remove it to train from the start." in said
+    checkpoint.unlink()
+    assert main(fit_flags(data, tmp_path / "run", "--quiet")) == 0
 
 
 def test_processes_of_a_backtest_leave_a_network_its_threads(tmp_path):

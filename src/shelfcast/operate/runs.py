@@ -7,6 +7,11 @@
     findings.csv       what the check found          changes.csv    what cleaning changed
     rejected.csv       rows left out, with reason     withdrawn.csv  series not forecast, with reason
     model/             the fitted model               report.html    the page
+
+and of a network that was trained:
+
+    training.html      how the loss went, which places lean on others, settings
+    history.csv        loss by step                   place_weights.csv   weight of other places by series
 """
 
 import hashlib

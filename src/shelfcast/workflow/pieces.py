@@ -2,6 +2,7 @@
 
     MODEL-CUTOFF-KEY/   scores.parquet   losses.parquet   piece.json   forecasts/*.parquet   levels/*.parquet
     actuals-CUTOFF-KEY/ *.parquet
+    training-MODEL-CUTOFF-KEY/   of a network: checkpoint.safetensors   history.csv
 
 The key is a hash of the panel, of the package's sources and of all that could change the numbers; a piece with another key is not
 taken.
@@ -29,7 +30,7 @@ from shelfcast.evaluate.backtest import measure
 from shelfcast.evaluate.replay import CHUNK, Slice, scored_part, sellable, still_sold
 from shelfcast.files import whole_folder
 from shelfcast.forecast import Forecast
-from shelfcast.models.base import Forecaster, Traits
+from shelfcast.models.base import Forecaster, Traits, resumes
 from shelfcast.models.registry import model_traits, setting_names
 from shelfcast.names import DATE, KEYS, LEVELS, SALES
 from shelfcast.operate.batches import ForecastBatches
@@ -177,7 +178,12 @@ def _fit(plan: Plan, name: str, window: Window) -> tuple[Forecaster, str, float]
     began = time.perf_counter()
     model, why = make_forecaster(name, window.past, horizon=plan.horizon, seed=plan.seed, options=plan.settings_of(name),
                                  budget_s=plan.budget_s)
-    model.fit(window.past)
+    if resumes(model):  # what a killed one needs to go on lies beside the pieces, and goes with them
+        kept = plan.folder / f"training-{plan.piece(name, cutoff_name(window.past.cutoff, window.past.frequency)).name}"
+        kept.mkdir(exist_ok=True)
+        model.fit(window.past, folder=kept, progress=False)
+    else:
+        model.fit(window.past)
     return model, why, time.perf_counter() - began
 
 
