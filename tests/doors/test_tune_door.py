@@ -1,10 +1,13 @@
 """`shelfcast tune`: settings that are no worse than the defaults on the past, kept at all times, and taken by `fit`."""
 
+import contextlib
+import io
 import json
 import re
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -13,9 +16,14 @@ import pytest
 from shelfcast import workflow
 from shelfcast.cli.main import main
 from shelfcast.errors import SettingsError, SourceError, UnknownNameError
+from shelfcast.evaluate.search import LOOK, OutOfTime
+from shelfcast.models.base import Traits
+from shelfcast.models.registry import make_model
 from shelfcast.operate.taken import taken
-from shelfcast.settings import TuneSettings, options_from_toml, options_to_toml
-from shelfcast.workflow import tuning
+from shelfcast.panel import SalesPanel
+from shelfcast.progress import Progress
+from shelfcast.settings import BacktestSettings, ForecastSettings, TuneSettings, options_from_toml, options_to_toml
+from shelfcast.workflow import trying, tuning
 from shelfcast.workflow.trying import WindowLoss, plan_windows
 
 DAYS, HORIZON = 98, 7
@@ -43,9 +51,6 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A tuning by the command line of sales whose season is 28 days; its folder and what was said."""
     folder = tmp_path_factory.mktemp("tune")
     sales().write_csv(folder / "sales.csv")
-    import contextlib
-    import io
-
     out, talk = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(talk):
         assert main(["tune", str(folder / "sales.csv"), "--model", "naive", "--horizon", str(HORIZON), "--trials", "5", "--run",
@@ -95,8 +100,6 @@ def test_settings_of_another_model_are_refused(tuned, tmp_path, capsys):
 
 
 def test_the_default_score_is_that_of_a_backtest(tmp_path):
-    from shelfcast.settings import BacktestSettings
-
     found = workflow.tune(ask(tmp_path, trials=1))
     asked = BacktestSettings(sales=sales(), horizon=HORIZON, windows=3, models=("naive",), run=tmp_path / "back")
     replayed = workflow.backtest(asked)
@@ -164,8 +167,6 @@ def test_a_short_past_leaves_one_window_and_that_is_said(tmp_path):
 
 @pytest.mark.parametrize(("asked", "count", "last"), [(None, 2, True), (1, 1, True), (4, 4, True)])
 def test_windows_lie_before_the_last_one(asked, count, last):
-    from shelfcast.panel import SalesPanel
-
     plan = plan_windows(SalesPanel.from_frame(sales(), freq="D"), horizon=HORIZON, asked=asked)
     assert len(plan.names) == count
     assert plan.last is last
@@ -240,3 +241,78 @@ def test_the_result_as_json_is_what_python_gives(tuned, tmp_path, capsys):
     assert told["options"] == {"season": 28}
     found = workflow.tune(TuneSettings(sales=folder / "sales.csv", model="naive", horizon=7, trials=5, run=folder / "run"))
     assert found.summary["best"] == told["best"]
+
+
+class Slow:
+    """A model that trains in ten steps, keeps a file in its folder as it goes, and forecasts as the naive one does."""
+
+    folders: ClassVar[list[Path]] = []
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+        self.traits = Traits(name="spacetime", summary="slow", resumes=True)
+
+    def fit(self, panel: SalesPanel, *, folder: Path, progress: Progress) -> Self:
+        self.folders.append(folder)
+        progress.start("training", 10)
+        for step in range(10):
+            (folder / "checkpoint").write_text(f"{step} of {self.settings.steps}")
+            progress.advance()
+        progress.finish()
+        self.naive = make_model("naive", {"season": 28 if self.settings.width > 64 else 7}).fit(panel)
+        return self
+
+    def predict(self, panel: SalesPanel, *, horizon: int, levels: Any) -> Any:
+        return self.naive.predict(panel, horizon=horizon, levels=levels)
+
+
+@pytest.fixture
+def loss(monkeypatch, tmp_path) -> WindowLoss:
+    """The objective for that model."""
+    monkeypatch.setattr(Slow, "folders", [])
+    usual = {"steps": 100, "width": 64}
+    monkeypatch.setattr(trying, "make_model", lambda name, settings: Slow(SimpleNamespace(**{**usual, **settings})))
+    panel = SalesPanel.from_frame(sales(), freq="D")
+    return WindowLoss(panel, plan_windows(panel, horizon=HORIZON, asked=2), model="spacetime", fixed={"layers": 1}, work="steps",
+                      horizon=HORIZON, seed=0, max_series=100, folder=tmp_path / "training")
+
+
+def test_a_long_training_has_a_folder_of_its_own_for_each_settings_and_window_until_it_ends(loss, tmp_path):
+    worse, better = (loss.score({"width": w}, loss.windows[0], lambda: None) for w in (64, 96))
+    assert better < worse
+    loss.score({"width": 64}, loss.windows[1], lambda: None)
+    assert len(set(Slow.folders)) == 3
+    assert not any((tmp_path / "training").iterdir())
+
+
+def test_a_training_is_ended_when_the_time_is_over_and_what_it_kept_stays(loss):
+    pulses = []
+
+    def pulse() -> None:
+        pulses.append(1)
+        if len(pulses) > 5:
+            raise OutOfTime
+
+    with pytest.raises(OutOfTime):
+        loss.score({"width": 64}, loss.windows[0], pulse)
+    assert (Slow.folders[0] / "checkpoint").read_text() == "3 of 100"
+    loss.score({"width": 64}, loss.windows[0], lambda: None)
+    assert Slow.folders[1] == Slow.folders[0], "the next one goes on there"
+
+
+def test_a_first_look_trains_for_a_quarter(loss, monkeypatch):
+    monkeypatch.setattr(trying.shutil, "rmtree", lambda *given, **how: None)
+    loss.score({"width": 64}, LOOK, lambda: None)
+    assert (Slow.folders[0] / "checkpoint").read_text() == "9 of 25"
+
+
+@pytest.mark.slow
+def test_a_network_is_tuned_and_its_settings_are_taken_by_fit(tmp_path):
+    fixed = {"width": 16, "heads": 2, "layers": 1, "steps": 8, "series": 32}
+    found = workflow.tune(ask(tmp_path, model="spacetime", options=fixed, trials=3))
+    assert found.trials["state"].to_list()[0] == "scored"
+    assert found.summary["best"] <= found.summary["default"]
+    assert not (tmp_path / "run" / "training").exists()
+    made = workflow.fit(ForecastSettings(sales=sales(), horizon=HORIZON, model="spacetime", options=found.options,
+                                         run=tmp_path / "fitted"))
+    assert made["model"] == "spacetime"

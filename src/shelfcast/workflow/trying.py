@@ -108,7 +108,7 @@ class WindowLoss:
         window = self._window(self._backs[where])
         chosen = {**self._given, **options}
         if where == LOOK and self._work is not None:
-            chosen[self._work] = max(1, self.defaults_with(options)[self._work] // _LOOK_SHARE)
+            chosen[self._work] = max(1, {**self.defaults(), **options}[self._work] // _LOOK_SHARE)
         model = make_model(self._model, chosen)
         pulse()
         key = hashlib.sha256(json.dumps([sorted(chosen.items()), where]).encode()).hexdigest()[:12]
@@ -118,10 +118,6 @@ class WindowLoss:
         found = scores.filter((pl.col("kind") == "all") & (pl.col("metric") == METRIC))["value"].to_list()
         shutil.rmtree(self._folder / key, ignore_errors=True)
         return float(found[0]) if found and found[0] is not None else float("nan")
-
-    def defaults_with(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All settings, those that are not given at their defaults."""
-        return {**self.defaults(), **options}
 
     def _window(self, back: int) -> Window:
         """The window so many from the end; made when it is asked for, for the cut panels of all might not fit."""
