@@ -61,8 +61,9 @@ def test_places_are_listed_by_how_much_they_lean_on_others():
     assert "70.0\u202f%" in text and "60.0\u202f% to 80.0\u202f%" in text and "42.5\u202f% on average" in text
 
 
-@pytest.mark.parametrize("weights", [None, pl.DataFrame({"item": ["a"], "location": ["all"], "weight": [0.0]})])
-def test_of_a_single_place_nothing_is_said(weights):
+@pytest.mark.parametrize("weights", [None, pl.DataFrame({"item": ["a"], "location": ["all"], "weight": [0.2]}),
+                                     pl.DataFrame({"item": ["a", "a"], "location": ["x", "y"], "weight": [0.0, 0.0]})])
+def test_where_no_place_can_lean_on_another_nothing_is_said(weights):
     assert "lean on others" not in page(training(), weights=weights)
 
 

@@ -78,7 +78,7 @@ def _curve(history: tuple[Row, ...]) -> dict[str, Any]:
 
 def _places(weights: pl.DataFrame | None, panel: SalesPanel | None) -> dict[str, Any]:
     """One row a place: the mean weight that others have in its series' forecasts, the largest first."""
-    if weights is None or weights[LOCATION].n_unique() < 2:
+    if weights is None or weights[LOCATION].n_unique() < 2 or not (weights[WEIGHT] > 0).any():  # no mixer of places: no weights
         return {"rows": [], "all": 0, "mean": ""}
     ends = pl.col(WEIGHT).min().alias("low"), pl.col(WEIGHT).max().alias("high")
     table = (weights.group_by(LOCATION).agg(pl.col(WEIGHT).mean(), *ends, pl.len().alias("series"))
