@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nn.small_chain import chain, surroundings
-from shelfcast.nn.batch import OBSERVED_CHANNEL, SALES_CHANNEL
+from shelfcast.nn.batch import AGO_CHANNEL, AGO_KNOWN_CHANNEL, EXPECTED_CHANNEL, OBSERVED_CHANNEL, SALES_CHANNEL
 from shelfcast.nn.channels import MOST_VALUES, Layout, Scaling
 
 CONTEXT, HORIZON = 28, 7
@@ -97,6 +97,22 @@ def test_sold_out_periods_are_lower_bounds(shop):
     assert 0 < view.lower.mean() < 0.5
 
 
+def test_what_is_expected_of_the_horizon_is_the_anchor(shop):
+    around, block, who = shop
+    view = around.look(block, who, origin=100)
+    np.testing.assert_array_equal(view.x[:, CONTEXT:, EXPECTED_CHANNEL], view.anchor)
+    np.testing.assert_allclose(np.sinh(view.anchor) * view.scale[:, None], view.expected, rtol=1e-4)
+
+
+def test_one_sale_of_a_slow_seller_is_a_few_of_its_units_and_is_not_cut_off(shop):
+    around, block, who = shop
+    slow = np.zeros(block.sales.shape)
+    slow[:, ::20] = 3.0
+    view = around.look(replace(block, sales=slow), who, origin=97)
+    assert (view.truth[:, 2] * view.scale == pytest.approx(3.0)) and (view.truth[:, 2] < 3).all()
+    assert np.isfinite(view.weight).all() and (view.weight > 0).all()
+
+
 def test_units_do_not_matter():
     """A thousand times the sales: the same channels, a thousand times the scale."""
     views = []
@@ -126,7 +142,10 @@ def test_a_hidden_series_shows_no_sales_no_name_and_the_level_of_its_item(shop):
     around, block, who = shop
     hidden = np.arange(len(block.sales)) == 0
     view, plain = around.look(block, who, origin=100, hidden=hidden), around.look(block, who, origin=100)
-    assert (view.x[0, :, [SALES_CHANNEL, OBSERVED_CHANNEL, 2, 4, 5]] == 0).all() and view.place[0] == 0 < plain.place[0]
+    unsaid = [SALES_CHANNEL, OBSERVED_CHANNEL, AGO_CHANNEL, AGO_KNOWN_CHANNEL]
+    assert (view.x[0][:, unsaid] == 0).all() and view.place[0] == 0 < plain.place[0] and view.new.tolist() == hidden.tolist()
+    recorded = replace(block, past={name: np.where(hidden[:, None], 9e3, values) for name, values in block.past.items()})
+    np.testing.assert_array_equal(view.x, around.look(recorded, who, origin=100, hidden=hidden).x)
     larger = replace(block, sales=np.where(hidden[:, None], 9 * block.sales, block.sales))
     more = around.look(larger, who, origin=100, hidden=hidden)
     for name in (*TOLD[:6], "scale"):
@@ -144,8 +163,8 @@ def test_last_years_remainder_stands_at_this_years_period():
     other[0, origin + 3 - 364] += 500.0  # 22 February: no feast is near
     before = around.look(block, who, origin=origin)
     after = around.look(replace(block, sales=other), who, origin=origin)
-    ago, known = before.x[0, :, 4], before.x[0, :, 5]
-    moved = after.x[0, :, 4] - ago
+    ago, known = before.x[0, :, AGO_CHANNEL], before.x[0, :, AGO_KNOWN_CHANNEL]
+    moved = after.x[0, :, AGO_CHANNEL] - ago
     assert known[CONTEXT:].sum() >= 5
     assert moved.argmax() == CONTEXT + 2 and moved.max() > 1.0 and np.sort(moved)[-2] < 0.5
 
