@@ -101,8 +101,9 @@ def test_killed_at_any_time_a_fit_goes_on_and_ends_in_the_same_bytes(data, fitte
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     assert not run.exists(), "a run folder is there whole or not at all"
     done = subprocess.run([sys.executable, "-m", "shelfcast", *fit_flags(data, run)], capture_output=True, text=True, check=True)
-    step = int(re.search(r"goes on from step (\d+) of 20\.", done.stderr)[1])
-    assert 1 <= step <= 20
+    found = re.search(r"goes on from step (\d+) of 20\.", done.stderr)
+    assert found, f"it began anew (were the sources changed while the test ran?): {done.stderr}"
+    assert 1 <= int(found[1]) <= 20
     assert contents(run / "model") == contents(fitted / "model")
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
