@@ -163,15 +163,19 @@ class _Search:
         return self.settings.budget_s - self._spent() - self._reserve()
 
     def _reserve(self) -> float:
-        """Seconds that the default and the best will take in the last window."""
-        if not self.objective.last:
+        """Seconds to keep aside for the last window: for the default, and for the best, that may yet be found."""
+        finalists = self._finalists()
+        if not self.objective.last or not finalists:
             return 0.0
-        out = 0.0
-        for options in self._finalists():
-            if self.study.find(options, LAST) is None:
-                known = [self.study.find(options, w) for w in self.objective.windows]
-                out += float(np.mean([k[1] for k in known if k is not None]))
-        return out
+        return self._proof(finalists) + (self._usual(self.default) if len(finalists) == 1 else 0.0)
+
+    def _proof(self, finalists: Iterable[Mapping[str, Any]]) -> float:
+        """Seconds that those of them take in the last window that were not measured there yet."""
+        return sum(self._usual(options) for options in finalists if self.study.find(options, LAST) is None)
+
+    def _usual(self, options: Mapping[str, Any]) -> float:
+        """Seconds that settings take in a window."""
+        return float(np.mean([self._seconds(options, w) for w in self.objective.windows]))
 
     def _finalists(self) -> list[Mapping[str, Any]]:
         best = self._best()
@@ -354,9 +358,10 @@ class _Search:
         """Measure the default and the best in the window that nothing was chosen by, where there is time."""
         if not self.objective.last:
             return
-        with stage(self.progress, "tuning: the last window", self._whole(self._reserve())):
-            for options in self._finalists():
-                if self.settings.budget_s is not None and self.settings.budget_s - self._spent() < self._reserve():
+        finalists = self._finalists()
+        with stage(self.progress, "tuning: the last window", self._whole(self._proof(finalists))):
+            for options in finalists:
+                if self.settings.budget_s is not None and self.settings.budget_s - self._spent() < self._proof(finalists):
                     self.notes.append("There was no time left to score the last window, which nothing was chosen by.")
                     return
                 try:
