@@ -91,6 +91,7 @@ def interrupted_after(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CsvHistory, "record", slip)
 
 
+@pytest.mark.slow  # three processes that each load PyTorch; the tests below do the same inside this one
 def test_killed_at_any_time_a_fit_goes_on_and_ends_in_the_same_bytes(data, fitted, tmp_path):
     """The real command line, killed as soon as it has written a checkpoint."""
     run, quiet = tmp_path / "run", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
