@@ -84,7 +84,7 @@ class SpaceTimeNetwork(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         s = self.settings = settings
-        self.past = PatchEmbedding(s.patch, s.channels + 1, s.width, s.dropout)
+        self.past = PatchEmbedding(s.patch, s.channels + (1 if s.spatial == "none" else 2), s.width, s.dropout)
         self.future = PatchEmbedding(s.patch, s.channels, s.width, s.dropout)
         self.item = nn.Embedding(s.items, s.width)
         self.place = nn.Embedding(s.places, s.width)
@@ -114,7 +114,8 @@ class SpaceTimeNetwork(nn.Module):
         flat = x.reshape(groups * places, s.context + s.horizon, s.channels)
         seen = flat[:, :s.context]
         left = (seen[..., SALES_CHANNEL] - seen[..., EXPECTED_CHANNEL]) * seen[..., OBSERVED_CHANNEL]
-        past = F.pad(torch.cat([seen, left[..., None]], dim=-1), (0, 0, before * s.patch - s.context, 0))
+        more = [left] if s.spatial == "none" else [left, _common(left, seen[..., OBSERVED_CHANNEL], there)]
+        past = F.pad(torch.cat([seen, torch.stack(more, dim=-1)], dim=-1), (0, 0, before * s.patch - s.context, 0))
         around = F.pad(anchor.reshape(groups * places, s.horizon), (0, after * s.patch - s.horizon))
         future = F.pad(flat[:, s.context:], (0, 0, 0, after * s.patch - s.horizon))
         if self.training:
@@ -135,6 +136,17 @@ class SpaceTimeNetwork(nn.Module):
         shape = (groups, places, after * s.patch)
         return (quantiles.reshape(*shape, -1)[:, :, :s.horizon], mean.reshape(shape)[:, :, :s.horizon],
                 dispersion.reshape(shape)[:, :, :s.horizon], gate)
+
+
+def _common(left: Tensor, observed: Tensor, there: Tensor) -> Tensor:
+    """(G x P, T): what is left over in the mean of a group's places (G, P), the same for each of them; 0 where none is observed.
+
+    Beside it a place's own deviation shows at once, which is what travels from place to place and does not come everywhere.
+    """
+    groups, places = there.shape
+    known = (observed * there.reshape(-1, 1)).reshape(groups, places, -1)
+    mean = (left.reshape(groups, places, -1) * known).sum(dim=1) / known.sum(dim=1).clamp(min=1.0)
+    return mean[:, None].expand(groups, places, mean.shape[-1]).reshape(groups * places, mean.shape[-1])
 
 
 def parameters_of(network: nn.Module) -> int:
