@@ -49,23 +49,6 @@ def test_training_makes_the_loss_fall_on_what_it_learns_and_on_what_was_held_bac
     assert model.training_.best_loss <= history[0].validation
 
 
-@pytest.mark.slow
-def test_a_shock_that_travels_from_place_to_place_is_foreseen_where_places_are_mixed():
-    """Each place does today what the one before it did yesterday: only the others' past can tell."""
-    draw = np.random.default_rng(0)
-    days, places = 220, 4
-    shock = np.repeat(draw.normal(0, 0.6, 80), 3)[:days + places]
-    when = [date(2024, 1, 1) + timedelta(days=t) for t in range(days)]
-    panel = SalesPanel.from_frame(pl.concat(
-        pl.DataFrame({"item": "a", "location": f"p{j}", "date": when,
-                      "sales": np.round(50 * np.exp(shock[places - j:places - j + days]))}) for j in range(places)), freq="D")
-    losses = {}
-    for spatial in ("attention", "none"):
-        model = fit(panel, spatial=spatial, steps=150, horizon=1, patch=1, context=6, series=64, rate=1e-2, width=16)
-        losses[spatial] = np.mean([row.loss for row in model.training_.history[-3:]])
-    assert losses["attention"] < 0.9 * losses["none"]
-
-
 def test_two_trainings_of_the_same_seed_end_in_the_same_bytes_and_another_seed_does_not(panel):
     one, two, other = (fit(panel, seed=seed, steps=3) for seed in (0, 0, 1))
     assert one.onnx_ == two.onnx_ and all(np.array_equal(one.weights_[n], two.weights_[n]) for n in one.weights_)
