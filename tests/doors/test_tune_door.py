@@ -131,8 +131,10 @@ def test_a_tuning_that_was_killed_goes_on_and_had_kept_its_best_all_the_while(tm
         return score(self, *given)
 
     monkeypatch.setattr(WindowLoss, "score", dies)
+    said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        workflow.tune(ask(tmp_path))
+        workflow.tune(ask(tmp_path), say=said.append)
+    assert "the same command goes on" in said[-1]
     assert options_from_toml(tmp_path / "run" / "best.toml", model="naive") is not None
     monkeypatch.setattr(WindowLoss, "score", score)
     assert workflow.tune(ask(tmp_path)).trials.drop("seconds", "at_seconds").drop("trial").equals(expected.drop("trial"))

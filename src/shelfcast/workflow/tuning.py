@@ -12,8 +12,8 @@ The first two are written as the search goes, the rest when it ends.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 import shelfcast
-from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten
+from shelfcast.errors import SettingsError, UnknownNameError, masked, printable, shorten, shorten_path
 from shelfcast.evaluate.search import Found, SearchSettings, search
 from shelfcast.evaluate.study import Tried, require_optuna
 from shelfcast.files import check_folder, remove_partials, whole_file
@@ -100,7 +100,7 @@ def tune(settings: TuneSettings, *, say: Say = silent, progress: Progress | None
                                folder=settings.run / _TRAINING)
         defaults = objective.defaults()
         teller = _Teller(settings, horizon, say)
-        with seconds("search"):
+        with seconds("search"), _telling_what_is_kept(settings.run, say):
             found = search(objective, space.dimensions,
                            SearchSettings(budget_s=settings.budget, trials=settings.trials, seed=settings.seed, since=since),
                            default={name: defaults[name] for name in space.dimensions}, path=settings.run / STUDY,
@@ -126,6 +126,16 @@ def tune(settings: TuneSettings, *, say: Say = silent, progress: Progress | None
         write_tuning(settings.run / PAGE, replace(found, told=tuple(notes)), space.dimensions, title=_title(settings),
                      model=settings.model, metric=METRIC, facts=_facts(summary, manifest), command=use)
     return TuneResult(summary=summary, options=summary["options"], trials=trials, run=settings.run)
+
+
+@contextmanager
+def _telling_what_is_kept(run: Path, say: Say) -> Iterator[None]:
+    """Where a search is interrupted, say that it was not for nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"What was found so far is kept in {shorten_path(run)!r}; the same command goes on from there.")
+        raise
 
 
 def _refuse_early(settings: TuneSettings) -> None:
