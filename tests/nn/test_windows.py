@@ -29,7 +29,7 @@ def shop():
 def make(shop, monkeypatch):
     """Windows over several shelves, closed after use; `what` replaces arguments."""
     made = []
-    monkeypatch.setattr(sampler, "SHELF_CELLS", 8 * shop[2])  # two items of four places a shelf
+    monkeypatch.setattr(sampler, "LEARNED_CELLS", 8 * shop[2])  # two items of four places a shelf
 
     def windows(*, panel=shop[0], around=shop[1], **what):
         made.append(Windows(panel, around, **({"reach": shop[2], "seed": 3, "cold": 0.3, "series": 10} | what)))

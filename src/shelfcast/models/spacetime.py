@@ -79,7 +79,7 @@ class SpaceTimeSettings:
     patch: int | None = None
     context: int | None = None
     horizon: int | None = None
-    steps: int = 1_500
+    steps: int = 1_000
     series: int = 256
     rate: float = 2e-3
     optimizer: Literal["adamw", "sgd", "muon"] = "adamw"

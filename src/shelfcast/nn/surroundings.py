@@ -107,8 +107,7 @@ class Surroundings:
         """A block and what surrounds it with time running backwards, as far back as what is pooled reaches."""
         last = block.first + block.sales.shape[1] - 1
         turned = block.mirror(min(last - self.pooled.first + 1, block.sales.shape[1]))
-        keep = last - self.pooled.first + 1
-        return turned, replace(self, pooled=self.pooled.mirror(last), residuals=self.residuals[:, :keep][:, ::-1])
+        return turned, replace(self, pooled=self.pooled.mirror(last))
 
     def look(self, block: Block, who: Who, *, origin: int, hidden: np.ndarray | None = None, last: int | None = None,
              steps: int | None = None) -> Snapshot:

@@ -22,7 +22,8 @@ from shelfcast.nn.channels import Snapshot
 from shelfcast.nn.surroundings import Surroundings, Who
 from shelfcast.panel import SalesPanel
 
-SHELF_CELLS = 2_000_000  # series x periods that are laid out at once
+SHELF_CELLS = 2_000_000  # series x periods that are laid out at once for a forecast
+LEARNED_CELLS = 600_000  # for training: less, so that the windows that follow each other are of more origins
 ORIGINS_A_VISIT = 4
 MIRRORED_A_VISIT = 2  # origins of the past run backwards, where history spans years
 HALF_LIFE_YEARS = 2.0  # of an origin's weight
@@ -111,7 +112,7 @@ class Windows:
         self._panel, self._with, self._seed, self._cold, self._held_back = panel, surroundings, seed, cold, held_back
         self._reach = reach
         self._who = who = surroundings.who(panel.series)
-        self._shelves = shelves_of(who.run, max(1, SHELF_CELLS // reach))
+        self._shelves = shelves_of(who.run, max(1, LEARNED_CELLS // reach))
         self._groups = [groups_of(who.run[a:b], who.rank[a:b], surroundings.most_places) for a, b in self._shelves]
         self._buckets = [alike_in_size(groups, series) for groups in self._groups]
         past = min(reach - held_back, len(surroundings.pooled.index) - held_back)
@@ -121,7 +122,7 @@ class Windows:
         self._counts = np.array([sum(-(-views * len(rows) // size) for rows, size in buckets) for buckets in self._buckets])
         self._kept_back: list[Batch] | None = None
         self._visits: OrderedDict[tuple[int, int], Future[list[Drawn]]] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._closing = Lock(), False
         self._worker = ThreadPoolExecutor(1)
 
     @property
@@ -139,6 +140,7 @@ class Windows:
 
     def close(self) -> None:
         """End the background work; no batch can be drawn any more."""
+        self._closing = True
         self._worker.shutdown(wait=True, cancel_futures=True)
         self._visits.clear()
 
@@ -191,15 +193,23 @@ class Windows:
         groups = self._groups[shelf]
         last = block.sales.shape[1] - 1 - self._held_back
         origins = self._origins(last, generator)
-        views = [self._with.look(block, who, origin=int(origin), hidden=self._hidden(len(block.sales), generator), last=last)
-                 for origin in origins]
+        views: list[Snapshot] = []
+        for origin in origins:
+            if self._closing:
+                return []
+            hidden = self._hidden(len(block.sales), generator)
+            views.append(self._with.look(block, who, origin=int(origin), hidden=hidden, last=last))
         if self._mirrored:
             # A year of targets is one draw of all that happens to everybody at once. Run backwards, what was a surprise upwards is
             # one downwards, so that the network cannot learn it by heart.
             turned, around = self._with.mirror(replace(block, sales=block.sales[:, :last + 1]))
             year, end = self._with.scheme.rhythm.year, turned.sales.shape[1] - self._with.layout.horizon
+            known = np.full(len(turned.sales), self._with.residuals.shape[1] - self._held_back)  # likeness knows no direction
             for origin in generator.integers(year - 1, end, self._mirrored):
-                views.append(around.look(turned, who, origin=int(origin), hidden=self._hidden(len(turned.sales), generator)))
+                if self._closing:
+                    return []
+                hidden = self._hidden(len(turned.sales), generator)
+                views.append(replace(around.look(turned, who, origin=int(origin), hidden=hidden), upto=known))
         whole, places = _stacked(views), np.tile(who.place, len(views))
         batches = []
         for rows, size in self._buckets[shelf]:
