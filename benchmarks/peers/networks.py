@@ -83,10 +83,10 @@ def rows_of(folder: Path, truth: pd.DataFrame, *, seconds: float, limit: float) 
 def ratios(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     """For each peer: our SQL over its (at most 1 is as accurate), our windows a second over its (more is faster)."""
     table = pd.DataFrame(rows)
-    own = table[table.peer == OURS].set_index(["task", "window", "beside"])
-    beside = table[table.peer == PEER].set_index(["task", "window", "beside"])
-    out = beside[["model"]].assign(SQL=own.SQL / beside.SQL, speed=own.windows_per_second / beside.windows_per_second)
-    return out.reset_index().to_dict("records")
+    same = ["task", "window", "beside"]
+    both = table[table.peer == PEER].merge(table[table.peer == OURS], on=same, suffixes=("", "_ours"), validate="m:1")
+    out = both[[*same, "model"]].assign(SQL=both.SQL_ours / both.SQL, speed=both.windows_per_second_ours / both.windows_per_second)
+    return out.to_dict("records")
 
 
 def main() -> None:

@@ -67,6 +67,7 @@ def test_a_peer_is_set_beside_the_network_of_ours_that_it_equals(networks):
         return {"task": "t", "window": 1, "beside": beside, "peer": peer, "model": model, "SQL": sql, "windows_per_second": speed}
 
     rows = [row("transformer", "ours", "transformer", 0.8, 300.0), row("transformer", "neuralforecast", "tft", 1.0, 100.0),
+            row("transformer", "neuralforecast", "patchtst", 1.6, 150.0),
             row("mlp", "ours", "mlp", 0.9, 50.0), row("mlp", "neuralforecast", "nhits", 0.6, 100.0)]
     found = {one["model"]: (one["SQL"], one["speed"]) for one in networks.ratios(rows)}
-    assert found == {"tft": (0.8, 3.0), "nhits": (pytest.approx(1.5), 0.5)}
+    assert found == {"tft": (0.8, 3.0), "patchtst": (0.5, 2.0), "nhits": (pytest.approx(1.5), 0.5)}
