@@ -167,6 +167,19 @@ def test_time_spent_before_a_kill_counts(tmp_path):
     assert bowl.clock.now - 100.0 < 200.0
 
 
+def test_time_within_a_killed_measurement_counts(tmp_path):
+    class Dies(Bowl):
+        def score(self, options: Mapping[str, Any], where: str, pulse: Callable[[], None]) -> float:
+            for _ in range(9):
+                self.clock.now += 10.0
+                pulse()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Dies(FakeClock()), trials=1)
+    assert run(tmp_path, Bowl(FakeClock()), trials=1).spent_s >= 80.0
+
+
 def test_a_trial_that_ran_out_of_time_goes_on_with_a_larger_budget(tmp_path):
     first = run(tmp_path, Bowl(FakeClock()), budget_s=140.0)
     bowl = Bowl(FakeClock())

@@ -23,6 +23,7 @@ LAST: Final = "last window"
 FEWEST_IMPORTANT: Final = 10
 """Trials from which on it is said which settings mattered; of fewer, chance says it."""
 _REPEATS: Final = 20  # proposals in a row that were tried before: then there is hardly anything left to try
+_BEAT: Final = 15.0  # seconds of a measurement that a kill may hide from the budget
 _LEAST: Final = 1e-12  # of a loss, to divide by
 
 
@@ -149,6 +150,7 @@ class _Search:
         self.progress, self.clock = progress, clock
         self.began = (clock() if settings.since is None else settings.since) - study.spent
         self.notes: list[str] = []
+        self.kept = self._spent()  # seconds that the study knows of
         self.drawn = 0  # whole seconds that the bar has been moved by
 
     # ---- time
@@ -334,6 +336,9 @@ class _Search:
 
         def pulse() -> None:
             self._draw(start)
+            if self._spent() - self.kept > _BEAT:
+                self.kept = self._spent()
+                self.study.keep_spent(self.kept)
             if limit is not None and self._spent() > limit:
                 raise OutOfTime
 

@@ -78,7 +78,8 @@ class Study:
     @property
     def spent(self) -> float:
         """Seconds that it was worked on when last something was kept."""
-        return max([0.0, *(t.at for t in self.trials), *(at for _, _, at in self.known.values())])
+        kept = float(self._study.user_attrs.get("spent", 0.0))
+        return max([kept, *(t.at for t in self.trials), *(at for _, _, at in self.known.values())])
 
     def propose(self, default: Mapping[str, Any]) -> "Trial":
         """The next settings to try: the default, then its neighbours, then what Optuna's TPE finds promising."""
@@ -101,6 +102,10 @@ class Study:
         """(loss, seconds) of settings that were measured there before; else None."""
         found = self.known.get(_key(options, where))
         return None if found is None else (float(found[0]), float(found[1]))
+
+    def keep_spent(self, seconds: float) -> None:
+        """Remember how long it was worked on, in the midst of a long measurement."""
+        self._study.set_user_attr("spent", seconds)
 
     def decided(self) -> list[Tried]:
         """Trials of which all is known that ever will be, in order."""
