@@ -1,6 +1,6 @@
 """Networks on equal terms: one thread, a budget of training for all, windows counted as they pass through the optimiser.
 
-    python PEER/networks.py WINDOW FORECAST --model NAME --seconds 60 [--parameters N] [--context T]
+    python PEER/networks.py WINDOW FORECAST --model NAME --seconds 60 [--parameters N] [--context T] [--set NAME=VALUE,...]
 
 Writes the forecast, and beside it FORECAST with .json: what was trained, how much, how fast. Needs PyTorch, pandas, pyarrow.
 
@@ -31,11 +31,13 @@ WARM = 2  # steps that are not counted for the speed: the first ones allocate
 
 @dataclass(frozen=True)
 class Asked:
-    """What a network may be: updates of its weights, parameters (None: its own choice), periods of context (None: likewise)."""
+    """What a network may be: updates of its weights, parameters (None: its own choice), periods of context (None: likewise),
+    and settings of its own, `name=value` by commas."""
 
     steps: int
     parameters: int | None
     context: int | None
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def run_equal(models: dict[str, tuple[type[nn.Module], Callable[[Window, Asked],
     parser.add_argument("--seconds", type=float, required=True, help="of the processor, for the whole fit")
     parser.add_argument("--parameters", type=int)
     parser.add_argument("--context", type=int)
+    parser.add_argument("--set", default="", dest="words", metavar="NAME=VALUE,...")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     window = read_window(arguments.window)
@@ -108,7 +111,7 @@ def run_equal(models: dict[str, tuple[type[nn.Module], Callable[[Window, Asked],
     def fit_for(steps: int) -> tuple[Steps, float, Fitted]:
         with Steps(kind, windows) as counted:
             begun = time.process_time()
-            fitted = fit(window, Asked(steps, arguments.parameters, arguments.context))
+            fitted = fit(window, Asked(steps, arguments.parameters, arguments.context, arguments.words))
             return counted, time.process_time() - begun, fitted
 
     first, _, _ = fit_for(FIRST)

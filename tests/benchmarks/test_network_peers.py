@@ -64,7 +64,8 @@ def test_windows_a_second_are_those_between_two_forwards_after_the_first_ones(eq
 
 def test_a_peer_is_set_beside_the_network_of_ours_that_it_equals(networks):
     def row(beside, peer, model, sql, speed):
-        return {"task": "t", "window": 1, "beside": beside, "peer": peer, "model": model, "SQL": sql, "windows_per_second": speed}
+        return {"task": "t", "window": 1, "beside": beside, "set": "", "peer": peer, "model": model, "SQL": sql, "WQL": sql / 4,
+                "windows_per_second": speed}
 
     rows = [row("transformer", "ours", "transformer", 0.8, 300.0), row("transformer", "neuralforecast", "tft", 1.0, 100.0),
             row("transformer", "neuralforecast", "patchtst", 1.6, 150.0),

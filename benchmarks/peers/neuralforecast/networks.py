@@ -39,8 +39,8 @@ def parameters_of(model: BaseModel) -> int:
 
 def fit(window: Window, kind: str, asked: Asked) -> Fitted:
     """Train a network whose parameters are nearest to those asked for."""
-    if asked.parameters is None or asked.context is None:
-        raise SystemExit("Say --parameters and --context: those of the network that this one is to equal.")
+    if asked.parameters is None or asked.context is None or asked.words:
+        raise SystemExit("Say --parameters and --context, those of the network that this one is to equal, and no --set.")
     look, wanted = asked.context, asked.parameters
     tables = numbers(window)
 
