@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shelfcast.errors import DataError, SettingsError, UnknownNameError
 from shelfcast.features.globe import great_circle
-from shelfcast.features.places import RELATIONS, Places, blocks, links, regional_attribute, rows_of, usual_gap
+from shelfcast.features.places import RELATIONS, Places, blocks, level_around, links, regional_attribute, rows_of, usual_gap
 from shelfcast.panel import SalesPanel
 
 NAN = float("nan")
@@ -224,3 +224,16 @@ def test_a_table_of_places_with_numbers_as_text_meets_sales_with_numbers():
     rows = pl.DataFrame({"location": [7, 7], "date": [date(2024, 1, 1), date(2024, 1, 2)], "sales": 1.0})
     places = pl.DataFrame({"location": ["7"], "latitude": [41.0], "longitude": [-93.0]})
     assert Places.of(SalesPanel.from_frame(rows, freq="D", places=places)).located.all()
+
+
+def test_a_place_without_sales_is_thought_to_sell_as_those_around_it_do():
+    spots = np.array([[60.0, 10.0], [60.0, 10.01], [60.01, 10.0], [50.0, 2.0], [50.0, 2.01], [np.nan, np.nan]])
+    names = pl.Series(["a", "b", "c", "d", "e", "f"])
+    places = Places(names, spots, np.array([0, 0, 0, 1, 1, 1]), ("north", "south"), 5.0)
+    levels = np.array([np.nan, 1.0, 1.0, -1.0, -1.0, np.nan])
+    around = level_around(places, levels)
+    assert around[0] > 0.5 and around[3] < -0.2  # its neighbours', drawn towards the usual by one place's worth
+    assert -0.2 < around[5] < 0  # nobody near: a little of its region
+    changed = level_around(places, np.where(np.arange(6) == 1, 7.0, levels))
+    assert changed[1] == around[1] and changed[0] > around[0]  # a place's own level is left out
+    assert np.array_equal(level_around(places, np.full(6, np.nan)), np.zeros(6))

@@ -22,6 +22,8 @@ RELATIONS: Final = ("near", "alike", "same region")
 """Channels of `links`."""
 
 SAME_BUILDING: Final = 0.05  # km
+_AROUND: Final = 16  # neighbours whose level is looked at
+_REGION_SHARE: Final = 0.1  # of a place of the region, beside one at the door
 NEIGHBOUR: Final = 4  # the neighbour whose usual distance is the unit of nearness: the next place on each side
 
 
@@ -163,6 +165,33 @@ def links(places: Places, which: np.ndarray, *, residuals: np.ndarray | None = N
     at = np.arange(which.shape[-1])
     out[..., at, at, :] = 1.0
     return out
+
+
+def level_around(places: Places, levels: np.ndarray) -> np.ndarray:
+    """What places around sell, for a place whose own level is not known: mean of others' levels, by nearness and region.
+
+    The sixteen nearest count exp(-km / scale) each, the rest of the region a tenth each, and one place's worth says: as usual.
+
+    Parameters
+    ----------
+    levels : float (P,), log level of each place relative to the usual one; nan where not known
+
+    Returns
+    -------
+    float (P,), a place's own level left out; 0 where nothing is known
+    """
+    known = np.isfinite(levels)
+    value = np.where(known, levels, 0.0)
+    index, km = nearest(places.spots, min(_AROUND, max(len(places) - 1, 1)))
+    weight = np.where(index >= 0, np.exp(-np.where(np.isfinite(km), km, 0.0) / places.scale), 0.0) * known[index]
+    total, mass = (weight * value[index]).sum(axis=1), weight.sum(axis=1)
+    region = np.where(places.region == NOBODY, len(places.regions), places.region)
+    sums = np.bincount(region, weights=value, minlength=len(places.regions) + 1)
+    counts = np.bincount(region, weights=known.astype(float), minlength=len(places.regions) + 1)
+    inside = (places.region != NOBODY).astype(float)
+    total += _REGION_SHARE * inside * (sums[region] - value)
+    mass += _REGION_SHARE * inside * (counts[region] - known)
+    return total / (mass + 1.0)
 
 
 def usual_gap(spots: np.ndarray) -> float:

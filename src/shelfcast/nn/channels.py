@@ -134,13 +134,14 @@ class Snapshot:
 
 
 def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, origin: int, expect: Expect,
-             where: np.ndarray, names: tuple[np.ndarray, np.ndarray], hidden: np.ndarray | None = None,
+             where: np.ndarray, nearby: np.ndarray, names: tuple[np.ndarray, np.ndarray], hidden: np.ndarray | None = None,
              last: int | None = None, steps: int | None = None) -> Snapshot:
     """Stand at a column of a block and look back over the context and ahead over what is known of the horizon.
 
     Parameters
     ----------
     where : float (N, 3), scaled latitude and longitude, and 1 where they are known
+    nearby : float (N,), log level of the places around each, from which a series without history starts
     names : int (N,) twice, identities of item and place from 1; 0 where never seen
     hidden : bool (N,), series that are shown as if they were new: no sales, no name of their own
     last : last column whose sales may be the truth; all when None
@@ -157,8 +158,10 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
         shown = replace(block, sales=np.where(hidden[:, None], np.nan, block.sales), past=records, groups=groups)
     standing = stand(shown, pooled, rhythm, origin)
     flat, terms = base_terms(shown, pooled, scheme, standing, np.arange(1, (steps or horizon) + 1))
-    expected = expect(flat, terms)
-    usual = np.maximum(standing.levels.long, TINY)
+    bare = standing.habits.count == 0
+    around = np.where(bare, np.exp(nearby), 1.0)
+    expected = expect(flat, terms) * around[:, None]
+    usual = np.maximum(standing.levels.long * around, TINY)
     prior = np.maximum(pooled.prior_level(shown.groups[ITEM], shown.groups[LOCATION]), TINY)
     size = np.nan_to_num(standing.habits.size)  # of slow sellers one sale is many periods' usual sales
     scale = np.maximum(np.maximum(usual, 1e-3 * prior), 0.5 * size)[:, None]
@@ -210,7 +213,7 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     item, place = names
     if hidden is not None:
         place = np.where(hidden, 0, place)
-    static = _static(shown, scheme, layout, standing, usual / prior, where, hidden)
+    static = _static(shown, scheme, layout, standing, usual / prior, where)
     return Snapshot(x, np.arcsinh(expected[:, :horizon] / scale).astype(np.float32), expected, static, item, place,
                     scale[:, 0].astype(np.float32), weight.astype(np.float32), truth.astype(np.float32), seen & sold_out[:, later],
                     np.full(n, max(origin + block.first - pooled.first + 1, 0)), np.zeros(n, bool) if hidden is None else hidden)
@@ -255,13 +258,12 @@ def _sold_out(block: Block) -> np.ndarray:
     return np.zeros(block.sales.shape, dtype=bool)
 
 
-def _static(block: Block, scheme: Scheme, layout: Layout, standing: Standing, relative: np.ndarray, where: np.ndarray,
-            hidden: np.ndarray | None) -> np.ndarray:
+def _static(block: Block, scheme: Scheme, layout: Layout, standing: Standing, relative: np.ndarray,
+            where: np.ndarray) -> np.ndarray:
     """float32 (N, S): what a series is like, where it is, and its attributes."""
     habits, noise, year = standing.habits, standing.noise, scheme.rhythm.year
     n = len(relative)
-    bare = (habits.count == 0) if hidden is None else (habits.count == 0) | hidden
-    columns = [np.where(bare, 0.0, np.log(np.maximum(relative, 1e-4)) / 1.5), bare, np.log(noise + 1e-3) / 2,
+    columns = [np.log(np.maximum(relative, 1e-4)) / 1.5, habits.count == 0, np.log(noise + 1e-3) / 2,
                habits.zeros_recent, habits.zeros_long, np.minimum(habits.age / year, 2.0), np.minimum(habits.idle / year, 1.0)]
     columns += list(where.T)
     for name, scaling in layout.statics.items():

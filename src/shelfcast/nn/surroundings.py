@@ -9,7 +9,7 @@ import polars as pl
 
 from shelfcast.features.block import Block, make_block
 from shelfcast.features.likeness import residuals, usual_pull
-from shelfcast.features.places import Places, links, rows_of
+from shelfcast.features.places import Places, level_around, links, rows_of
 from shelfcast.features.pooled import Pooled, group_codes
 from shelfcast.features.scheme import Scheme
 from shelfcast.names import ITEM, LOCATION
@@ -30,6 +30,7 @@ class Who:
     place, rank : int (N,), position in the table of places, and along the curve that orders them
     item, location : int (N,), identities from 1, 0 where never seen in training
     where : float (N, 3), scaled latitude and longitude, and 1 where they are known
+    nearby : float (N,), how much more places around sell than usual places do, in logs; see `level_around`
     """
 
     run: np.ndarray
@@ -38,6 +39,7 @@ class Who:
     item: np.ndarray
     location: np.ndarray
     where: np.ndarray
+    nearby: np.ndarray
 
     def take(self, run: slice) -> Self:
         """A run of the series."""
@@ -54,6 +56,7 @@ class Surroundings:
     names : {item, location: table of the names seen in training, with their codes}
     pooled : knowledge pooled over the panel's series as of its cutoff
     places, residuals, pull : of the panel; see `features.likeness`
+    nearby : float (P,), log level of the places around each, without itself
     middle : float (2,), latitude and longitude around which coordinates are told
     most_places : of a group
     """
@@ -66,6 +69,7 @@ class Surroundings:
     places: Places
     residuals: np.ndarray
     pull: float
+    nearby: np.ndarray
     middle: np.ndarray
     most_places: int = MOST_PLACES
 
@@ -79,7 +83,7 @@ class Surroundings:
         around = np.array(like["middle"]) if like is not None else located.mean(axis=0) if len(located) else np.zeros(2)
         rows = rows_of(places, own, pooled.keys[LOCATION][LOCATION])
         pull = usual_pull(rows) if like is None else like["pull"]
-        return cls(scheme, layout, expect, names, pooled, places, rows, pull, around, most_places)
+        return cls(scheme, layout, expect, names, pooled, places, rows, pull, _nearby(places, pooled), around, most_places)
 
     @property
     def geography(self) -> dict[str, Any]:
@@ -97,7 +101,7 @@ class Surroundings:
         spots[:, 1] *= np.cos(np.radians(self.middle[0]))
         told = np.column_stack([np.clip(np.nan_to_num(spots) * 111.2 / _SPREAD_KM, -5, 5), self.places.located])
         run = series[ITEM].rle_id().to_numpy().astype(np.int64)
-        return Who(run, place, rank[place], identity[ITEM], identity[LOCATION], told[place])
+        return Who(run, place, rank[place], identity[ITEM], identity[LOCATION], told[place], self.nearby[place])
 
     def block_of(self, panel: SalesPanel, *, context: int, horizon: int) -> Block:
         """A run of series as arrays."""
@@ -113,6 +117,7 @@ class Surroundings:
              steps: int | None = None) -> Snapshot:
         """Stand at a column of a block; see `snapshot`."""
         return snapshot(block, self.pooled, self.scheme, self.layout, origin=origin, expect=self.expect, where=who.where,
+                        nearby=who.nearby,
                         names=(who.item, who.location), hidden=hidden, last=last, steps=steps)
 
     def links(self, which: np.ndarray, upto: np.ndarray) -> np.ndarray:
@@ -123,3 +128,12 @@ class Surroundings:
 def _held(panel: SalesPanel, attribute: str | None) -> str | None:
     """The attribute, where this panel has it."""
     return attribute if panel.places is not None and attribute in panel.places.columns else None
+
+
+def _nearby(places: Places, pooled: Pooled) -> np.ndarray:
+    """float (P,): `level_around` with what is known of each place's level; 0 where nobody around has one."""
+    levels = np.full(len(places), np.nan)
+    at = places.codes(pooled.keys[LOCATION][LOCATION])
+    sold = np.asarray(pooled.group_levels[LOCATION][:-1], dtype=float)
+    levels[at[at >= 0]] = np.where(sold[at >= 0] != 0.0, sold[at >= 0], np.nan)  # exactly 0: none of its series has ever sold
+    return level_around(places, levels)
