@@ -19,7 +19,7 @@ WINDOWS = 256  # in a batch, from 64 series
 PATCH = {"D": 14, "W": 8, "M": 6}  # of PatchTST, every half of it a token: its default of 16 leaves two tokens of some past
 RATES = {"patchtst": 1e-3, "nhits": 1e-3, "tft": 2e-3}
 HEADS = 4
-SIZES = {"patchtst": range(8, 513, HEADS), "nhits": range(8, 1025, 2), "tft": range(4, 257, HEADS)}
+SIZES = {"patchtst": range(8, 513, HEADS), "nhits": range(8, 1025, 2), "tft": range(4, 257, 2)}
 
 
 def shape(kind: str, size: int, freq: str) -> dict[str, object]:
@@ -27,7 +27,7 @@ def shape(kind: str, size: int, freq: str) -> dict[str, object]:
     if kind == "nhits":
         return {"mlp_units": 3 * [[size, size]]}
     if kind == "tft":
-        return {"hidden_size": size, "n_head": HEADS}
+        return {"hidden_size": size, "n_head": HEADS if size % HEADS == 0 else HEADS // 2}  # sizes lie close enough by halves
     patch = PATCH[freq[0]]
     return {"hidden_size": size, "linear_hidden_size": 2 * size, "n_heads": HEADS, "patch_len": patch, "stride": patch // 2}
 
