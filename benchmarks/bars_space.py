@@ -46,7 +46,7 @@ def iowa_answered() -> int:
 @cache
 def alone(name: str) -> float:
     """SQL of the network alone on a public task, its windows' mean."""
-    return float(public_task(public_tasks(), name, MODEL, None, 0, None, say=False)["SQL"])  # type: ignore[arg-type]
+    return float(public_task(public_tasks(), name, MODEL, None, 0, None, say=False, once=True)["SQL"])  # type: ignore[arg-type]
 
 
 BARS = [

@@ -3,6 +3,7 @@
     python benchmarks/fev_retail.py                              the tasks whose data are at hand, all windows, `auto`
     python benchmarks/fev_retail.py --tasks walmart --model profile
     python benchmarks/fev_retail.py --windows 3:10 --keep FOLDER       some windows; losses of each series kept for `paired`
+    python benchmarks/fev_retail.py --tasks rossmann_1D --model spacetime --once      a network, fitted at the first cutoff
     python benchmarks/fev_retail.py --append                     add rows to benchmarks/results/fev_retail.csv
 
 Windows, measures and the cut in time are those of `fev_tasks.py`, which lies beside the data; window k ends k horizons before each
@@ -131,31 +132,34 @@ def judge(fev, task, past: pd.DataFrame, truth: dict[object, np.ndarray],
     return row, pl.DataFrame({"id": [str(k) for k in keys], "loss": loss})
 
 
-def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict[object, np.ndarray], model: str,
-                 seed: int) -> Scored:
-    """One window: read, clean, fit, forecast, judge."""
+def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict[object, np.ndarray], model: str, seed: int,
+                 fitted_before: Forecaster | None = None) -> tuple[Scored, Forecaster]:
+    """One window: read, clean, fit (unless fitted before), forecast, judge."""
     began = time.perf_counter()
     panel = panel_of(task, past, known)
     prepared = time.perf_counter()
-    forecaster = learn(task, panel, model, seed=seed)
+    forecaster = fitted_before or learn(task, panel, model, seed=seed)
     fitted = time.perf_counter()
     table = forecasts_by_id(task, past, panel, forecaster)
     predicted = time.perf_counter()
     told = tuple(getattr(forecaster, "told_", ()) or getattr(forecaster, "told", ()) or ())
     row, losses = judge(fev, task, past, truth, table)
     row |= {"prepare_s": prepared - began, "fit_s": fitted - prepared, "predict_s": predicted - fitted}
-    return Scored(row, losses, told)
+    return Scored(row, losses, told), forecaster
 
 
-def run(fev, name: str, model: str, ks: range | None, seed: int, keep: Path | None, say: bool) -> dict[str, object]:
-    """All windows of a task: the mean of each measure."""
+def run(fev, name: str, model: str, ks: range | None, seed: int, keep: Path | None, say: bool, *,
+        once: bool = False) -> dict[str, object]:
+    """All windows of a task: the mean of each measure; fitted in each, or `once` at the first."""
     task = getattr(fev, name)(DATA)
     rows = []
+    fitted = None
     for k, (past, known, truth) in zip(range(task.windows - 1, -1, -1), fev.cuts(task), strict=True):
         if ks is not None and k not in ks:
             continue
         with np.errstate(all="ignore"):
-            scored = score_window(fev, task, past, known, truth, model, seed)
+            scored, forecaster = score_window(fev, task, past, known, truth, model, seed, fitted)
+            fitted = forecaster if once else None
         rows.append(scored.row)
         if say:
             print(f"  {name} window {k}: " + "  ".join(f"{m} {scored.row[m]:.4f}" for m in (*MEASURES, "cover80", "cover98"))
@@ -165,7 +169,7 @@ def run(fev, name: str, model: str, ks: range | None, seed: int, keep: Path | No
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             scored.losses.write_parquet(keep / f"{name}-{model}-{k:02d}.parquet")
-    out: dict[str, object] = {"task": name, "model": model, "windows": len(rows)}
+    out: dict[str, object] = {"task": name, "model": model + (" (fitted once)" if once else ""), "windows": len(rows)}
     out |= {key: round(float(np.mean([r[key] for r in rows])), 4) for key in rows[0]}
     out["seconds"] = round(sum(r["prepare_s"] + r["fit_s"] + r["predict_s"] for r in rows), 1)
     return out
@@ -195,6 +199,7 @@ def main() -> None:
     parser.add_argument("--model", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=None)
+    parser.add_argument("--once", action="store_true", help="fit at a task's first cutoff alone")
     parser.add_argument("--append", action="store_true")
     arguments = parser.parse_args()
     if not (TASKS / "fev_tasks.py").exists():
@@ -206,7 +211,7 @@ def main() -> None:
         low, _, high = arguments.windows.partition(":")
         ks = range(int(low), int(high) if high else int(low) + 1)
     for name in arguments.tasks.split(","):
-        row = run(fev_tasks, name, arguments.model, ks, arguments.seed, arguments.keep, say=True)
+        row = run(fev_tasks, name, arguments.model, ks, arguments.seed, arguments.keep, say=True, once=arguments.once)
         print("\n".join(standing(name, row)), flush=True)
         if arguments.append:
             append_row("fev_retail", row)
