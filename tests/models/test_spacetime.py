@@ -281,3 +281,20 @@ def test_between_levels_of_a_normal_a_normal_is_found():
     values = 3 + 2 * norm.ppf(have)[None, None]
     np.testing.assert_allclose(_at_levels(values, have, asked)[0, 0], 3 + 2 * norm.ppf(asked))
     assert _at_levels(values, have, have) is values
+
+
+def test_callbacks_are_told_of_every_row_of_a_training(panel):
+    told = []
+
+    class Note:
+        def start(self, settings, history):
+            told.append(("start", settings["steps"]))
+
+        def record(self, row):
+            told.append(("row", row.step))
+
+        def finish(self, stopped):
+            told.append(("end", stopped))
+
+    SpaceTime(SpaceTimeSettings(**TINY, steps=4)).fit(panel, progress=False, callbacks=[Note()])
+    assert told[0] == ("start", 4) and told[-1] == ("end", "all steps done") and ("row", 4) in told

@@ -22,6 +22,7 @@ from shelfcast.models.boosted_rows import draw_sample, pool_panel
 from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients, finish, require_fitted
 from shelfcast.names import LEVELS, LOCATION
 from shelfcast.nn.augment import AugmentSettings
+from shelfcast.nn.callbacks import Callback
 from shelfcast.nn.channels import Layout, covariate_channels, learn_layout
 from shelfcast.nn.export import Runner, to_onnx
 from shelfcast.nn.records import Training
@@ -146,13 +147,15 @@ class SpaceTime:
     def __init__(self, settings: SpaceTimeSettings = SpaceTimeSettings()) -> None:
         self.settings = settings
 
-    def fit(self, panel: SalesPanel, *, folder: Path | None = None, progress: Progress | bool | None = None) -> Self:
+    def fit(self, panel: SalesPanel, *, folder: Path | None = None, progress: Progress | bool | None = None,
+            callbacks: Sequence[Callback] = ()) -> Self:
         """Learn the profile, then train the network on what it leaves.
 
         Parameters
         ----------
         folder : for the history of the training and its checkpoint; a training found there goes on where it was killed
         progress : where progress goes; None: a bar where a person watches; True or False: a bar, or none
+        callbacks : told of the training as it goes: `nn.callbacks.TensorBoard`, `MLflow`, `WeightsAndBiases`, or your own
         """
         try:
             import torch
@@ -207,7 +210,7 @@ class SpaceTime:
                 task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate, augment=_augment(s), seed=s.seed,
                                     covariates=covariate_channels(scheme, layout),
                                     about={"panel": panel.fingerprint(), "settings": asdict(s)})
-                trained = train(network, task, training, folder=folder, progress=progress)
+                trained = train(network, task, training, folder=folder, progress=progress, callbacks=callbacks)
             finally:
                 windows.close()
                 torch.set_num_threads(threads)
