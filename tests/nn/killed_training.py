@@ -64,4 +64,5 @@ def main():
     print("kills", kills, "equal", trained_bytes(broken) == expected)
 
 
-main()
+if __name__ == "__main__":
+    main()

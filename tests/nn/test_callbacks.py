@@ -63,7 +63,7 @@ def test_weights_and_biases_writes_one_run_into_the_folder_without_a_network(tmp
     stopped_and_resumed(tmp_path, lambda: WeightsAndBiases(tmp_path))
     assert len({given["id"] for given in told}) == 1 and {given["mode"] for given in told} == {"offline"}
     files = list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
-    assert files and all(f.stat().st_size > 500 for f in files)
+    assert files and all(f.stat().st_size for f in files) and max(f.stat().st_size for f in files) > 500
 
 
 @pytest.mark.parametrize(("kind", "package"), [(TensorBoard, "torch.utils.tensorboard"), (MLflow, "mlflow.tracking"),
