@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 import polars as pl
@@ -30,6 +30,9 @@ from shelfcast.nn.surroundings import Surroundings
 from shelfcast.nn.windows import SHELF_CELLS, Windows, batch_of, groups_of, shelves_of
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress
+
+if TYPE_CHECKING:
+    from shelfcast.nn.training import TrainingSettings
 
 _FORMAT: Final = 1
 _CONTEXT: Final = {"h": 336, "D": 196, "W": 64, "M": 36, "Q": 16, "Y": 8}
@@ -162,7 +165,7 @@ class SpaceTime:
 
             from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork, parameters_of
             from shelfcast.nn.task import ForecastTask
-            from shelfcast.nn.training import TrainingSettings, train
+            from shelfcast.nn.training import train
         except ImportError as error:
             raise MissingExtraError("Training a network", "train", error.name or "torch") from error
         s = self.settings
@@ -181,26 +184,19 @@ class SpaceTime:
             self.reason_ = (f"history gives {have:,} past forecasts to learn from and a network needs {FEWEST_WINDOWS:,}; the "
                             f"profile forecasts instead")
             return self
-        unit, scheme = panel.frequency.unit, sample.scheme
-        reach = sample.block.sales.shape[1]
+        reach, unit = sample.block.sales.shape[1], panel.frequency.unit
         context = min(s.context or _CONTEXT[unit], reach)
-        patch = min(s.patch or _PATCH[unit], context)
-        layout = learn_layout(sample.block, scheme, context=context, horizon=sample.horizon)
-        around = Surroundings.of(panel, sample.pooled, scheme=scheme, layout=layout, expect=self._expect, names=sample.pooled.keys)
-        self.layout_, self.names_ = layout, around.names
-        self.geography_ = around.geography
+        self.layout_ = learn_layout(sample.block, sample.scheme, context=context, horizon=sample.horizon)
+        around = Surroundings.of(panel, sample.pooled, scheme=sample.scheme, layout=self.layout_, expect=self._expect,
+                                 names=sample.pooled.keys)
+        self.names_, self.geography_ = around.names, around.geography
         windows = Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series)
         first = windows.batch(0)
         shape = NetworkSettings(
             channels=first.x.shape[-1], statics=first.static.shape[-1], relations=first.links.shape[-1],
             items=self.names_["item"].height + 1, places=self.names_[LOCATION].height + 1, context=context, horizon=sample.horizon,
-            patch=patch, width=s.width, layers=s.layers, heads=s.heads, temporal=s.temporal, spatial=s.spatial, fusion=s.fusion,
-            dropout=s.dropout, negative=panel.net_of_returns)
-        training = TrainingSettings(
-            steps=s.steps, optimizer=s.optimizer, rate=s.rate, warmup=min(100, s.steps // 10), schedule=s.schedule,
-            weight_decay=s.weight_decay, clip=s.clip, ema=s.ema, accumulate=s.accumulate, precision=s.precision,
-            patience=s.patience, seed=s.seed, adversarial=s.adversarial,
-            validate_every=max(1, min(100, s.steps // 10)), checkpoint_every=max(1, min(100, s.steps // 20)))
+            patch=min(s.patch or _PATCH[unit], context), width=s.width, layers=s.layers, heads=s.heads, temporal=s.temporal,
+            spatial=s.spatial, fusion=s.fusion, dropout=s.dropout, negative=panel.net_of_returns)
         threads = torch.get_num_threads()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(s.seed)
@@ -208,9 +204,9 @@ class SpaceTime:
             try:
                 network = SpaceTimeNetwork(shape)
                 task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate, augment=_augment(s), seed=s.seed,
-                                    covariates=covariate_channels(scheme, layout),
+                                    covariates=covariate_channels(sample.scheme, self.layout_),
                                     about={"panel": panel.fingerprint(), "settings": asdict(s)})
-                trained = train(network, task, training, folder=folder, progress=progress, callbacks=callbacks)
+                trained = train(network, task, _training(s), folder=folder, progress=progress, callbacks=callbacks)
             finally:
                 windows.close()
                 torch.set_num_threads(threads)
@@ -229,7 +225,7 @@ class SpaceTime:
         return apply_coefficients(flat, terms, self.profile_.coefficients_)
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
-        """Forecast every series of the panel. Beyond the horizon of training the last period's correction is kept."""
+        """Forecast every series of the panel. Beyond the horizon of training the mean correction of the last season is kept."""
         require_fitted(self, "runner_")
         checked = check_levels(levels)
         require_future(panel, check_horizon(horizon))
@@ -318,6 +314,17 @@ class SpaceTime:
             raise WeightsError(f"{str(folder)!r} holds no network that can be read; fit it and save it again.") from error
         model.runner_ = Runner(model.onnx_, threads=model.settings.threads)
         return model
+
+
+def _training(s: SpaceTimeSettings) -> "TrainingSettings":
+    """How the network is trained."""
+    from shelfcast.nn.training import TrainingSettings
+
+    return TrainingSettings(
+        steps=s.steps, optimizer=s.optimizer, rate=s.rate, warmup=min(100, s.steps // 10), schedule=s.schedule,
+        weight_decay=s.weight_decay, clip=s.clip, ema=s.ema, accumulate=s.accumulate, precision=s.precision, patience=s.patience,
+        seed=s.seed, adversarial=s.adversarial, validate_every=max(1, min(100, s.steps // 10)),
+        checkpoint_every=max(1, min(100, s.steps // 20)))
 
 
 def _augment(s: SpaceTimeSettings) -> AugmentSettings:
