@@ -1,13 +1,15 @@
 """Batches of random numbers for networks of any kind: what goes in has the shape and the range of real ones, and no meaning."""
 
 from dataclasses import fields, replace
+from typing import get_args
 
 import numpy as np
 import torch
 
 from shelfcast.nn.batch import Batch
-from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork
+from shelfcast.nn.network import Fusion, NetworkSettings, SpaceTimeNetwork, Spatial, Temporal
 
+TEMPORAL, SPATIAL, FUSION = get_args(Temporal), get_args(Spatial), get_args(Fusion)
 CONTEXT, HORIZON, CHANNELS, STATICS, RELATIONS, NAMES = 13, 5, 6, 3, 3, 9  # neither is a multiple of a patch of 4
 
 

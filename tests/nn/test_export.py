@@ -8,24 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from nn.random_batches import answers, network, random_batch
+from nn.random_batches import FUSION, SPATIAL, TEMPORAL, answers, network, random_batch
 from shelfcast.errors import WeightsError
 from shelfcast.nn.export import Runner, to_onnx
 
-TEMPORAL = ("transformer", "lstm", "gru", "mlp", "conv")
-SPATIAL = ("attention", "graph", "conv", "none")
-FUSION = ("gate", "concat", "attention")
+pytestmark = pytest.mark.usefixtures("one_thread")
 QUICK = [("transformer", "attention", "gate"), ("conv", "conv", "attention")]  # tracing a recurrent one takes many seconds
 ALL = [kind for kind in product(TEMPORAL, SPATIAL, FUSION) if kind[1] != "none" or kind[2] == "gate"]
 OTHER_SHAPES = [(2, 3, 0), (1, 1, 0), (3, 1, 0), (1, 7, 4), (5, 2, 1), (4, 64, 20)]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def check(kind, **settings):

@@ -7,24 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from nn.random_batches import CONTEXT, HORIZON, NAMES, answers, network, random_batch, with_places
+from nn.random_batches import CONTEXT, FUSION, HORIZON, NAMES, SPATIAL, TEMPORAL, answers, network, random_batch, with_places
 from shelfcast.errors import UnknownNameError
 from shelfcast.names import LEVELS
 from shelfcast.nn.network import NetworkSettings, parameters_of
 
-TEMPORAL = ("transformer", "lstm", "gru", "mlp", "conv")
-SPATIAL = ("attention", "graph", "conv", "none")
-FUSION = ("gate", "concat", "attention")
+pytestmark = pytest.mark.usefixtures("one_thread")
 KINDS = [{"temporal": t, "spatial": s, "fusion": f} for t, s, f in product(TEMPORAL, SPATIAL, FUSION)]
 SPACES = [{"temporal": "mlp", "spatial": s, "fusion": f} for s, f in product(SPATIAL, FUSION)]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def named(kind):

@@ -43,6 +43,10 @@ class Average:
         finally:
             self._load(own)
 
+    def settle(self) -> None:
+        """Give the network the averaged weights for good."""
+        self._load(self.values)
+
     @torch.no_grad()
     def _load(self, values: Mapping[str, Tensor]) -> None:
         for name, parameter in self._live.items():

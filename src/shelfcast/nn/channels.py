@@ -150,12 +150,13 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     frequency, rhythm = Frequency.parse(scheme.frequency), scheme.rhythm
     context, horizon = layout.context, layout.horizon
     n, width = block.sales.shape
+    new = np.zeros(n, dtype=bool) if hidden is None else hidden
     shown = block
-    if hidden is not None and hidden.any():
+    if new.any():
         unknown = pooled.keys[LOCATION].height
-        groups = block.groups | {LOCATION: np.where(hidden, unknown, block.groups[LOCATION])}
-        records = {name: np.where(hidden[:, None], np.nan, values) for name, values in block.past.items()}
-        shown = replace(block, sales=np.where(hidden[:, None], np.nan, block.sales), past=records, groups=groups)
+        groups = block.groups | {LOCATION: np.where(new, unknown, block.groups[LOCATION])}
+        records = {name: np.where(new[:, None], np.nan, values) for name, values in block.past.items()}
+        shown = replace(block, sales=np.where(new[:, None], np.nan, block.sales), past=records, groups=groups)
     standing = stand(shown, pooled, rhythm, origin)
     flat, terms = base_terms(shown, pooled, scheme, standing, np.arange(1, (steps or horizon) + 1))
     bare = standing.habits.count == 0
@@ -183,9 +184,11 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     sales = backwards(behind, columns)
     ago = backwards(left, block.year_ago(frequency, columns))
     expectation = backwards(told, columns)
-    expectation[:, context:] = np.arcsinh(expected[:, :horizon] / scale)
+    anchor = np.arcsinh(expected[:, :horizon] / scale)
+    expectation[:, context:] = anchor
     channels = [np.arcsinh(sales / scale), np.isfinite(sales), expectation, ago, np.isfinite(ago), shown.closed[:, at] & inside]
-    channels.append(np.where(past, _sold_out(shown)[:, np.minimum(at, width - 1)], 0.0))
+    sold_out = _sold_out(block)
+    channels.append(np.where(past & ~new[:, None], sold_out[:, np.minimum(at, width - 1)], 0.0))
     for name in scheme.flags:
         channels.append(np.where(inside, shown.known[name][:, at] == 1, 0.0))
     for name, texts in (scheme.texts or {}).items():
@@ -201,22 +204,18 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     for k, values in enumerate(channels):
         x[:, :, k] = np.nan_to_num(values)
 
-    sold_out = _sold_out(block)
     ahead = origin + np.arange(1, horizon + 1)
     seen = ahead <= (width - 1 if last is None else last)
     later = np.minimum(ahead, width - 1)
     truth = np.where(seen, block.sales[:, later], np.nan) / scale
     naive = np.where(np.isfinite(standing.habits.naive_error), standing.habits.naive_error, scale[:, 0])
     weight = scale[:, 0] / np.maximum(naive, 0.02 * scale[:, 0])
-    alive = (standing.levels.long > TINY) if hidden is None else (standing.levels.long > TINY) | hidden
-    weight = np.where(alive, np.minimum(weight, 10 * np.median(weight)), 0.0)
+    weight = np.where((standing.levels.long > TINY) | new, np.minimum(weight, 10 * np.median(weight)), 0.0)
     item, place = names
-    if hidden is not None:
-        place = np.where(hidden, 0, place)
     static = _static(shown, scheme, layout, standing, usual / prior, where)
-    return Snapshot(x, np.arcsinh(expected[:, :horizon] / scale).astype(np.float32), expected, static, item, place,
+    return Snapshot(x, anchor.astype(np.float32), expected, static, item, np.where(new, 0, place),
                     scale[:, 0].astype(np.float32), weight.astype(np.float32), truth.astype(np.float32), seen & sold_out[:, later],
-                    np.full(n, max(origin + block.first - pooled.first + 1, 0)), np.zeros(n, bool) if hidden is None else hidden)
+                    np.full(n, max(origin + block.first - pooled.first + 1, 0)), new)
 
 
 def calendar_channels(frequency: Frequency, periods: np.ndarray, scheme: Scheme) -> np.ndarray:

@@ -117,8 +117,7 @@ class Surroundings:
              steps: int | None = None) -> Snapshot:
         """Stand at a column of a block; see `snapshot`."""
         return snapshot(block, self.pooled, self.scheme, self.layout, origin=origin, expect=self.expect, where=who.where,
-                        nearby=who.nearby,
-                        names=(who.item, who.location), hidden=hidden, last=last, steps=steps)
+                        nearby=who.nearby, names=(who.item, who.location), hidden=hidden, last=last, steps=steps)
 
     def links(self, which: np.ndarray, upto: np.ndarray) -> np.ndarray:
         """float32 (G, K, K, R): relations of places at positions (G, K), -1 for none, by `upto` (G,) columns of the past."""

@@ -379,10 +379,7 @@ class _Run:
         if self.best:
             saved.load_network(self.network, self.best, origin="the best validation")
         else:
-            with torch.no_grad():
-                for name, parameter in trained(self.network):
-                    if name in self.average.values:
-                        parameter.copy_(self.average.values[name])
+            self.average.settle()
         self.network.eval()
         return Trained(self.network, tuple(self.history), self.step, self.stopped, self.best_step, self.best_loss)
 

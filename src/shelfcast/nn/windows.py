@@ -115,7 +115,7 @@ class Windows:
         self._shelves = shelves_of(who.run, max(1, LEARNED_CELLS // reach))
         self._groups = [groups_of(who.run[a:b], who.rank[a:b], surroundings.most_places) for a, b in self._shelves]
         self._buckets = [alike_in_size(groups, series) for groups in self._groups]
-        past = min(reach - held_back, len(surroundings.pooled.index) - held_back)
+        past = min(reach, len(surroundings.pooled.index)) - held_back
         spans = past - surroundings.layout.horizon > surroundings.scheme.rhythm.year
         self._mirrored = MIRRORED_A_VISIT if surroundings.scheme.year and spans else 0
         views = ORIGINS_A_VISIT + self._mirrored
