@@ -8,7 +8,7 @@ A model learns once, from what was known before a set's first window, and foreca
 iowa: bottles by week, store and category; the last year, 2021, in four windows of 13 weeks. Stores are those with coordinates;
 categories are the ten that sold most in 2019 and 2020 (of 47; of five lines in a hundred the category is not known); a series is
 kept when it sold in at least 60 % of the weeks of those two years, so that a week is mostly a number and not a nought. Nothing of
-the test year enters the choice.
+the test year enters the choice. What is known of a store is where it is and the chain that it belongs to, read from its name.
 rossmann: daily sales of 1,115 stores with their state; nobody published where the stores are, so the state is all that space has.
 The last 48 days belong to the public task and are cut off; the windows are the four before them.
 demo: the simulated chain as it is, and chain: a larger instance of the same world (`LARGE`). Both by week, place and category, in
@@ -32,6 +32,8 @@ from shelfcast.world.blueprint import DEMO, ChainSettings
 from shelfcast.world.chain import demo_chain
 from shelfcast.world.tables import DemoChain
 
+CHAINS: Final = 11
+"""Chains of Iowa's stores that are told apart: with all others together, as many values of an attribute as a network is told."""
 IOWA_YEARS: Final = (2019, 2020)
 """Years by which stores and categories are chosen: the two before the test year."""
 LARGE: Final = replace(DEMO, seed=6, places=36, days=3 * DEMO.days, shocks=replace(DEMO.shocks, count=3 * DEMO.shocks.count))
@@ -85,15 +87,22 @@ def iowa() -> SpaceSet:
     weeks = weeks.filter(pl.col(DATE) < pl.date(2021, 12, 27))  # the last week is not whole
     kept = chosen_series(weeks, places)
     panel = SalesPanel.from_frame(weeks.join(kept, on=[ITEM, LOCATION], how="semi"), freq="W", absent="zero", places=places)
-    return SpaceSet("iowa", static(panel, places, "zip3"), 13, 4, "zip3")
+    return SpaceSet("iowa", static(panel, places, "zip3", "chain"), 13, 4, "zip3")
 
 
 def iowa_places() -> pl.DataFrame:
-    """Stores that have coordinates: where they are, and the first three digits of the zip code, which name a region."""
+    """Stores that have coordinates: where they are, the first three digits of the zip code, which name a region, and the chain.
+
+    A chain is called by the first two words of its stores' names (Casey's General, Hy-Vee Food, Hy-Vee Wine); those outside the
+    `CHAINS` with the most stores are one.
+    """
     stores = pl.read_parquet(DATA / "iowa_liquor/stores.parquet").filter(pl.col("lat").is_not_null() & pl.col("lon").is_not_null())
-    return stores.unique("store", keep="last", maintain_order=True).select(
+    chain = pl.col("name").str.to_lowercase().str.extract(r"^(\S+(?:\s+[^\s\d#/]+)?)").fill_null("")
+    places = stores.unique("store", keep="last", maintain_order=True).select(
         pl.col("store").cast(pl.Int64).alias(LOCATION), pl.col("lat").alias(LATITUDE), pl.col("lon").alias(LONGITUDE),
-        pl.col("zip").str.slice(0, 3).alias("zip3")).sort(LOCATION)
+        pl.col("zip").str.slice(0, 3).alias("zip3"), chain.alias("chain")).sort(LOCATION)
+    largest = places["chain"].value_counts().sort("count", "chain", descending=[True, False]).head(CHAINS)["chain"]
+    return places.with_columns(pl.when(pl.col("chain").is_in(largest.implode())).then("chain").otherwise(pl.lit("other")).alias("chain"))
 
 
 def chosen_series(weeks: pl.DataFrame, places: pl.DataFrame, *, categories: int = 10, share: float = 0.6) -> pl.DataFrame:
