@@ -102,7 +102,8 @@ def iowa_places() -> pl.DataFrame:
         pl.col("store").cast(pl.Int64).alias(LOCATION), pl.col("lat").alias(LATITUDE), pl.col("lon").alias(LONGITUDE),
         pl.col("zip").str.slice(0, 3).alias("zip3"), chain.alias("chain")).sort(LOCATION)
     largest = places["chain"].value_counts().sort("count", "chain", descending=[True, False]).head(CHAINS)["chain"]
-    return places.with_columns(pl.when(pl.col("chain").is_in(largest.implode())).then("chain").otherwise(pl.lit("other")).alias("chain"))
+    return places.with_columns(pl.when(pl.col("chain").is_in(largest.implode())).then("chain").otherwise(pl.lit("other"))
+                               .alias("chain"))
 
 
 def chosen_series(weeks: pl.DataFrame, places: pl.DataFrame, *, categories: int = 10, share: float = 0.6) -> pl.DataFrame:
