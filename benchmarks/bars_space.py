@@ -17,6 +17,7 @@ from space_oracle import bar as oracle_bar
 
 MODEL = "spacetime"
 SPATIAL = ("attention", "graph", "conv")
+SEEDS = (0, 1, 2)  # trainings of each setting: another seed is another network
 COLD = {"cold": 0.2}  # a fifth of the series is shown as new in training, or the network never learns to do without a past
 
 
@@ -31,7 +32,7 @@ def recovered() -> dict[str, dict[str, object]]:
 def iowa() -> dict[str, tuple[float, float, float]]:
     """SQL skill of each spatial mixer over no space, with its interval, on Iowa's last year."""
     with TemporaryDirectory() as folder:
-        runs = Runs(MODEL, {}, 0, Path(folder), "now")
+        runs = Runs(MODEL, {}, SEEDS, Path(folder), "now")
         without = runs.losses(Cell("iowa", "transformer", "none", NONE))[0]
         found = {s: skills(runs.losses(Cell("iowa", "transformer", s, "gate"))[0], without)["SQL"] for s in SPATIAL}
     return {s: (one.value, one.low, one.high) for s, one in found.items()}

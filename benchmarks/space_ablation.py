@@ -7,7 +7,9 @@
 
 Every setting learns once from what was known before a set's first window (`space_sets.py`). A network without space has nothing to
 fuse, so it is run once for each encoder; the others are compared with it, series by series and window by window: skill is 1 - loss
-/ loss without space, with the 95 % interval that draws places (with all their items) and, from three windows on, windows.
+/ loss without space, with the 95 % interval that draws places (with all their items) and, from three windows on, windows. A
+training by another seed ends in another network, which an interval over places knows nothing of: with --seeds 0,1,2 every setting
+is trained so often, scores are means over the trainings, and these are drawn, too, each setting's apart.
 
 Rows go to benchmarks/results/space_ablation.csv. A run that was killed goes on: settings whose row is there for this commit, with
 the same steps and seed, are skipped unless --again; the losses of each setting are kept in a folder (`--keep`), for the comparison.
@@ -17,15 +19,25 @@ Where commits have come in between that change no number, --begun COMMIT goes on
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from scipy.stats import norm, t
 
 from provenance import HERE, ROOT, append_row, commit
 from shelfcast.evaluate.contest import MEASURES, contest_of
-from shelfcast.evaluate.resampling import Interval, Resampling, part_of, resample, skill_of
+from shelfcast.evaluate.resampling import (
+    Interval,
+    Replicates,
+    Resampling,
+    interval_of,
+    part_of,
+    resample,
+    skill_of,
+    spread_of,
+)
 from shelfcast.models.base import Forecaster
 from shelfcast.models.registry import setting_names
 from shelfcast.names import LOCATION
@@ -69,14 +81,14 @@ class Runs:
     ----------
     model : registered name
     options : settings that all share, such as steps
-    seed : of all draws
+    seeds : of all draws: a training each
     keep : folder of losses
     begun : the commit at which the table was begun; rows and losses of other tables are not looked at
     """
 
     model: str
     options: dict[str, object]
-    seed: int
+    seeds: tuple[int, ...]
     keep: Path
     begun: str
 
@@ -84,21 +96,30 @@ class Runs:
     def about(self) -> dict[str, object]:
         """What tells the rows of one run from those of another."""
         said = ",".join(f"{k}={v}" for k, v in sorted(self.options.items()))
-        return {"begun": self.begun, "model": self.model, "settings": said, "seed": self.seed}
+        return {"begun": self.begun, "model": self.model, "settings": said, "seed": " ".join(map(str, self.seeds))}
 
-    def file(self, cell: Cell) -> Path:
-        """Where the losses of a setting lie."""
-        words = [str(v) for k, v in self.about.items() if k != "begun"]
+    def file(self, cell: Cell, seed: int) -> Path:
+        """Where the losses of a training lie."""
+        words = [str(v) for k, v in ({**self.about, "seed": seed}).items() if k != "begun"]
         return self.keep / self.begun / ("-".join([cell.set, cell.temporal, cell.spatial, cell.fusion, *words]) + ".parquet")
 
-    def losses(self, cell: Cell) -> tuple[pl.DataFrame, dict[str, object]]:
+    def losses(self, cell: Cell) -> tuple[list[pl.DataFrame], dict[str, object]]:
+        """Of every training: losses; and seconds and parameters of the last that was run now."""
+        tables, cost = [], {}
+        for seed in self.seeds:
+            table, new = self.training(cell, seed)
+            tables.append(table)
+            cost |= new
+        return tables, cost
+
+    def training(self, cell: Cell, seed: int) -> tuple[pl.DataFrame, dict[str, object]]:
         """Fit and forecast, or read what was kept: losses, and seconds and parameters where it was run now."""
-        path = self.file(cell)
+        path = self.file(cell, seed)
         if path.exists():
             return pl.read_parquet(path), {}
         one = SETS[cell.set]()
         began = time.perf_counter()
-        fitted = fitted_on(one, self.model, {**self.options, **cell.options}, seed=self.seed)
+        fitted = fitted_on(one, self.model, {**self.options, **cell.options}, seed=seed)
         learned = time.perf_counter()
         losses = losses_of(one, fitted, cell.spatial)
         cost = {"fit_s": round(learned - began, 1), "predict_s": round(time.perf_counter() - learned, 1),
@@ -124,39 +145,75 @@ def cells(sets: list[str], temporal: list[str], spatial: list[str], fusion: list
                     yield from (Cell(name, time_, space, join) for join in fusion)
 
 
-def skills(losses: pl.DataFrame, without: pl.DataFrame) -> dict[str, Interval]:
-    """Skill over the network without space, by measure."""
-    tables = [t.with_columns(pl.lit(role).alias("model")) for t, role in ((losses, "space"), (without, "none"))]
-    contest = contest_of(pl.concat(tables), ["space", "none"])
+def skills(losses: list[pl.DataFrame], without: list[pl.DataFrame]) -> dict[str, Interval]:
+    """Skill over the network without space, by measure.
+
+    Parameters
+    ----------
+    losses, without : a table a training, as many of each
+    """
+    roles = [f"{who} {k}" for who in ("space", "none") for k in range(len(losses))]
+    tables = [one.with_columns(pl.lit(role).alias("model")) for one, role in zip([*losses, *without], roles, strict=True)]
+    contest = contest_of(pl.concat(tables), roles)
     clusters = contest.clusters(LOCATION)
     assert clusters is not None
     units, found = int(clusters.max()) + 1, {}
     for name in MEASURED:
         part = part_of(contest.numerator(MEASURES[name]), contest.denominator(MEASURES[name]), clusters=clusters)
         settings = Resampling()
-        found[name] = skill_of(resample([part], units=units, settings=settings)[0], 0, 1, settings)
+        found[name] = skill_over_trainings(resample([part], units=units, settings=settings)[0], len(losses), settings)
     return found
 
 
-def scores(losses: pl.DataFrame) -> dict[str, float]:
-    """SQL and WQL, each the mean over windows."""
-    contest = contest_of(losses, [losses["model"][0]])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {name: float(np.nanmean(contest.numerator(m)[0].sum(axis=1) / contest.denominator(m).sum(axis=1)))
-                for name, m in MEASURES.items() if name in MEASURED}
+def skill_over_trainings(found: Replicates, trainings: int, settings: Resampling) -> Interval:
+    """Skill of the first `trainings` models over the others, 1 - mean score / mean score.
+
+    With several trainings these are drawn as well, each side's apart: a third deviation beside those of places and windows, added
+    to them and widened for being few in the same way (see `evaluate.resampling`).
+    """
+    if trainings == 1:
+        return skill_of(found, 0, 1, settings)
+
+    def log_ratio(scores: np.ndarray) -> np.ndarray:
+        return np.log(scores[..., :trainings].mean(axis=-1)) - np.log(scores[..., trainings:].mean(axis=-1))
+
+    value, draw = float(log_ratio(found.estimate)), np.random.default_rng(settings.seed)
+    drawn = np.concatenate([found.estimate[draw.integers(trainings, size=(settings.replicates, trainings)) + side]
+                            for side in (0, trainings)], axis=1)
+    widening = np.sqrt(trainings / (trainings - 1)) * t.ppf(0.975, trainings - 1) / norm.ppf(0.975)
+    spread = spread_of(found, log_ratio, settings) + widening * (log_ratio(drawn) - value)
+    low, high = np.quantile(spread, [(1 - settings.confidence) / 2, (1 + settings.confidence) / 2])
+    places = interval_of(found, log_ratio, settings)
+    return replace(places, value=-np.expm1(value), low=-np.expm1(high), high=-np.expm1(low))
+
+
+def scores(losses: list[pl.DataFrame]) -> dict[str, float]:
+    """SQL and WQL, each the mean over windows and trainings; and how far trainings lie apart, as a share of the mean."""
+    each: dict[str, list[float]] = {name: [] for name in MEASURED}
+    for table in losses:
+        contest = contest_of(table, [table["model"][0]])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            for name, found in each.items():
+                m = MEASURES[name]
+                found.append(float(np.nanmean(contest.numerator(m)[0].sum(axis=1) / contest.denominator(m).sum(axis=1))))
+    spread = {"SQL deviation": float(np.std(each["SQL"], ddof=1) / np.mean(each["SQL"]))} if len(losses) > 1 else {}
+    return {name: float(np.mean(found)) for name, found in each.items()} | spread
 
 
 def row_of(cell: Cell, runs: Runs) -> dict[str, object]:
     """One line of the table."""
     losses, cost = runs.losses(cell)
+    said = scores(losses)
     row: dict[str, object] = {"set": cell.set, "temporal": cell.temporal, "spatial": cell.spatial, "fusion": cell.fusion,
-                              **runs.about, **{k: round(v, 5) for k, v in scores(losses).items()}}
+                              **runs.about, **{k: round(said[k], 5) for k in MEASURED}}
     found = {} if cell == cell.without else skills(losses, runs.losses(cell.without)[0])
     for name in MEASURED:
         for word in ("value", "low", "high"):
             key = f"{name} skill" + ("" if word == "value" else f" {word}")
             row[key] = round(getattr(found[name], word), 4) if name in found else None
-    return row | {k: cost.get(k) for k in ("fit_s", "predict_s", "parameters")}
+    deviation = said.get("SQL deviation")
+    return row | {k: cost.get(k) for k in ("fit_s", "predict_s", "parameters")} | {
+        "SQL deviation": None if deviation is None else round(deviation, 5)}
 
 
 def measured(cell: Cell, runs: Runs) -> bool:
@@ -182,7 +239,7 @@ def markdown(rows: pl.DataFrame) -> str:
             rest = ["" if row[k] is None else f"{row[k]:{kind}}" for k, kind in (("fit_s", ".0f"), ("parameters", ",.0f"))]
             lines.append(f"| {row['temporal']} | {row['spatial']} | {row['fusion']} | {row['SQL']:.4f} | {said[0]} | "
                          f"{row['WQL']:.4f} | {said[1]} | {rest[0]} | {rest[1]} |")
-        how = ", ".join(f"{r['model']} {r['settings'] or ''}".strip() + f", seed {r['seed']}, commit {r['begun']}"
+        how = ", ".join(f"{r['model']} {r['settings'] or ''}".strip() + f", seeds {r['seed']}, commit {r['begun']}"
                         for r in part.unique(["model", "settings", "seed", "begun"], maintain_order=True).iter_rows(named=True))
         lines += ["", f"{how}.", ""]
     return "\n".join(lines)
@@ -205,7 +262,7 @@ def main() -> None:
     parser.add_argument("--fusion", default=",".join(FUSION))
     parser.add_argument("--steps", type=int, default=None, help="training steps of each fit: bounds the time")
     parser.add_argument("--settings", default="", help="further settings of all: name=value,name=value")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", default="0", help="trainings of each setting, by commas")
     parser.add_argument("--again", action="store_true", help="run also what is measured at this commit")
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / TABLE, help="folder of the losses")
     parser.add_argument("--begun", default=None, help="go on with the table begun at this commit; this commit when left out")
@@ -216,7 +273,7 @@ def main() -> None:
         return
     sets = asked.sets.split(",")
     options = settings_from(asked.settings, asked.model) | ({} if asked.steps is None else {"steps": asked.steps})
-    runs = Runs(asked.model, options, asked.seed, asked.keep, asked.begun or commit())
+    runs = Runs(asked.model, options, tuple(int(k) for k in asked.seeds.split(",")), asked.keep, asked.begun or commit())
     network = {"temporal", "spatial", "fusion"} <= set(setting_names(asked.model))
     chosen = (list(cells(sets, asked.temporal.split(","), asked.spatial.split(","), asked.fusion.split(","))) if network
               else [Cell(name, NONE, NONE, NONE) for name in sets])
@@ -224,7 +281,8 @@ def main() -> None:
         if measured(cell, runs) and not asked.again:
             continue
         if asked.again:
-            runs.file(cell).unlink(missing_ok=True)
+            for seed in runs.seeds:
+                runs.file(cell, seed).unlink(missing_ok=True)
         row = row_of(cell, runs)
         append_row(TABLE, row)
         print(f"{number}/{len(chosen)}  " + "  ".join(f"{k} {v}" for k, v in row.items() if v not in (None, "")), flush=True)

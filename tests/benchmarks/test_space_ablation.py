@@ -38,7 +38,8 @@ def test_the_network_without_space_comes_first_and_once_for_each_encoder(ablatio
     assert made[1].options == {"temporal": "mlp", "spatial": "graph", "fusion": "gate"}
 
 
-def test_skill_over_no_space_is_paired_by_series_and_window(ablation):
+def losses_by_chance() -> pl.DataFrame:
+    """Losses of one model: 4 windows, 30 places."""
     random, base = np.random.default_rng(0), []
     for window in range(4):
         for place in range(30):
@@ -46,25 +47,43 @@ def test_skill_over_no_space_is_paired_by_series_and_window(ablation):
             base.append({"window": window, "cutoff": date(2024, 1, 1 + window), "model": "x", "item": "i", "location": place,
                          "class": "smooth", "cells": 4, "actual": 10.0, "scale": 1.0, "quantile": loss, "quantile_scaled": loss,
                          "absolute": 1.0, "square": 1.0, "excess": 0.0, "absolute_scaled": 1.0, "inside": 1, "when": str(window)})
-    none = pl.DataFrame(base)
+    return pl.DataFrame(base)
+
+
+def test_skill_over_no_space_is_paired_by_series_and_window(ablation):
+    none, random = losses_by_chance(), np.random.default_rng(1)
     better = none.with_columns(pl.col("quantile", "quantile_scaled") * 0.9)
-    found = ablation.skills(better, none)["SQL"]
+    found = ablation.skills([better], [none])["SQL"]
     assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))  # what both share cancels
     noisy = none.with_columns(pl.Series("quantile_scaled", none["quantile_scaled"].to_numpy() * random.uniform(0.8, 1.2, 120)))
-    assert not ablation.skills(noisy, none)["SQL"].leaves_zero_out
+    assert not ablation.skills([noisy], [none])["SQL"].leaves_zero_out
+
+
+def test_trainings_that_lie_apart_widen_the_interval_of_a_skill(ablation):
+    none = losses_by_chance()
+
+    def worse(by):
+        return none.with_columns(pl.col("quantile", "quantile_scaled") * by)
+
+    alike = ablation.skills([worse(0.9)] * 3, [worse(1.0)] * 3)["SQL"]
+    assert (alike.value, alike.low, alike.high) == pytest.approx((0.1, 0.1, 0.1))
+    apart = ablation.skills([worse(0.8), worse(0.9), worse(1.0)], [worse(0.9), worse(1.0), worse(1.1)])["SQL"]
+    assert apart.value == pytest.approx(0.1) and apart.low < 0 < apart.high
+    said = ablation.scores([worse(0.9), worse(1.0), worse(1.1)])
+    assert said["SQL deviation"] == pytest.approx(0.1) and said["SQL"] == pytest.approx(ablation.scores([none])["SQL"])
 
 
 def test_a_setting_whose_row_is_there_for_this_commit_is_skipped(ablation, tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "HERE", tmp_path)
-    runs = ablation.Runs("spacetime", {"steps": 100}, 0, tmp_path, "abc")
+    runs = ablation.Runs("spacetime", {"steps": 100}, (0, 1), tmp_path, "abc")
     cell = ablation.Cell("iowa", "mlp", "graph", "gate")
     assert not ablation.measured(cell, runs)
     (tmp_path / "results").mkdir()
     row = {"commit": "abd", "set": "iowa", "temporal": "mlp", "spatial": "graph", "fusion": "gate", **runs.about}
     pl.DataFrame([row]).write_csv(tmp_path / "results/space_ablation.csv")
     assert ablation.measured(cell, runs)
-    assert not ablation.measured(cell, ablation.Runs("spacetime", {"steps": 200}, 0, tmp_path, "abc"))
-    assert not ablation.measured(cell, ablation.Runs("spacetime", {"steps": 100}, 0, tmp_path, "abd"))
+    assert not ablation.measured(cell, ablation.Runs("spacetime", {"steps": 200}, (0, 1), tmp_path, "abc"))
+    assert not ablation.measured(cell, ablation.Runs("spacetime", {"steps": 100}, (0, 1), tmp_path, "abd"))
 
 
 def test_the_table_shows_the_newest_row_and_marks_what_leaves_zero_out(ablation):

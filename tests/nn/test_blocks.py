@@ -52,8 +52,8 @@ def test_an_encoder_of_time_knows_the_order_of_tokens_and_no_other_series(kind):
     layer = blocks.time_layer(kind, width=WIDTH, heads=HEADS, tokens=TOKENS, depth=0, dropout=0.0).eval()
     h = torch.randn(3, TOKENS, WIDTH)
     with torch.no_grad():
-        out, turned = layer(h), layer(h.flip(1)).flip(1)
-        alone = torch.cat([layer(h[i:i + 1]) for i in range(3)])
+        out, turned = layer(h, TOKENS), layer(h.flip(1), TOKENS).flip(1)
+        alone = torch.cat([layer(h[i:i + 1], TOKENS) for i in range(3)])
     assert out.shape == h.shape
     assert (out - turned).abs().max() > 1e-2
     torch.testing.assert_close(out, alone, rtol=1e-4, atol=1e-5)
@@ -62,13 +62,21 @@ def test_an_encoder_of_time_knows_the_order_of_tokens_and_no_other_series(kind):
 @pytest.mark.parametrize("kind", TEMPORAL)
 def test_what_happens_early_is_heard_of_late(kind):
     """Two layers of convolution reach 3 tokens; all others reach any."""
-    layers = nn.Sequential(*(blocks.time_layer(kind, width=WIDTH, heads=HEADS, tokens=TOKENS, depth=i, dropout=0.0)
-                             for i in range(2))).eval()
+    first, last = (blocks.time_layer(kind, width=WIDTH, heads=HEADS, tokens=TOKENS, depth=i, dropout=0.0).eval() for i in range(2))
     h = torch.randn(1, TOKENS, WIDTH)
     moved = h.clone()
     moved[:, TOKENS - 4] += torch.randn(WIDTH)
     with torch.no_grad():
-        assert (layers(h) - layers(moved))[:, -1].abs().max() > 1e-4
+        assert (last(first(h, TOKENS), 1) - last(first(moved, TOKENS), 1)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("kind", TEMPORAL)
+@pytest.mark.parametrize("keep", [1, 3, TOKENS])
+def test_tokens_that_nobody_reads_are_left_out_and_change_nothing(kind, keep):
+    layer = blocks.time_layer(kind, width=WIDTH, heads=HEADS, tokens=TOKENS, depth=0, dropout=0.0).eval()
+    h = torch.randn(2, TOKENS, WIDTH)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(h, keep), layer(h, TOKENS)[:, -keep:], rtol=1e-4, atol=1e-5)
 
 
 def test_rotary_scores_depend_on_how_far_tokens_lie_apart_and_not_on_where():

@@ -10,6 +10,7 @@ import torch
 from nn.random_batches import CONTEXT, FUSION, HORIZON, NAMES, SPATIAL, TEMPORAL, answers, network, random_batch, with_places
 from shelfcast.errors import UnknownNameError
 from shelfcast.names import LEVELS
+from shelfcast.nn.batch import AGO_CHANNEL, AGO_KNOWN_CHANNEL
 from shelfcast.nn.network import NetworkSettings, parameters_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -143,3 +144,16 @@ def test_an_unknown_kind_is_named_with_those_that_there_are():
 def test_space_and_width_cost_parameters():
     assert parameters_of(network(spatial="none")) < parameters_of(network()) < parameters_of(network(width=32))
     assert parameters_of(network()) == sum(v.numel() for v in network().state_dict().values())
+
+
+@pytest.mark.parametrize("spatial", SPATIAL)
+def test_what_other_places_left_over_a_year_ago_is_heard_for_the_horizon_if_places_are_mixed(spatial):
+    """So that an event of one place a year ago can be told from the season, which comes to all of them."""
+    made, batch = network(spatial=spatial), random_batch(3)
+    x = batch.x.copy()
+    x[..., AGO_KNOWN_CHANNEL] = 1.0
+    moved = x.copy()
+    moved[:, 1, CONTEXT:, AGO_CHANNEL] += 3.0  # of the second place alone, over the horizon
+    before, after = (answers(made, replace(batch, x=values))[0] for values in (x, moved))
+    assert np.abs(before - after)[:, 1].max() > 1e-4
+    assert (np.abs(before - after)[:, 0].max() > 1e-4) == (spatial != "none")

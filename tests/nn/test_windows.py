@@ -219,3 +219,15 @@ def test_batches_are_of_groups_alike_in_size_and_of_about_as_many_series_as_aske
     buckets = alike_in_size(groups, 256)
     assert sorted(np.concatenate([rows for rows, _ in buckets]).tolist()) == list(range(1001))
     assert {len(rows): size for rows, size in buckets} == {1000: 256, 1: 4}
+
+
+def test_made_up_events_move_all_sales_of_a_place_and_item_and_are_drawn_again_from_the_number(make):
+    plain, eventful = make(), make(events=0.5)
+    block, who = plain._laid_out(0)
+    assert plain._eventful(block, who, np.random.default_rng(0)) is block
+    moved = eventful._eventful(block, who, np.random.default_rng(0))
+    sold = block.sales > 0
+    effect = np.log(moved.sales[sold] / block.sales[sold])
+    assert 0.02 < effect.std() < 1.0
+    np.testing.assert_array_equal(moved.sales[block.sales == 0], 0)
+    assert same(eventful.batch(1), make(events=0.5).batch(1)) and not same(eventful.batch(1), plain.batch(1))

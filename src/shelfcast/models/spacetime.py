@@ -69,6 +69,7 @@ class SpaceTimeSettings:
     adversarial : fgsm or pgd: half of the loss is of attacked batches
     shocks : deviation of noise that all places of a group share, in logs about; 0 for none. What happened to everybody in a
         period is a name of that period, by which a network learns the few years that it has seen by heart
+    events : deviation, in logs, of made-up regional events laid over the sales that are learned from; 0 for none. See `nn.events`
     jitter, scaling, masking, blocks, mixing, warping, hiding : share of series altered so, see `nn.augment`; covariates are hidden
     seed, threads : of all draws; of PyTorch and ONNX Runtime, for results are the same only for the same number
     country : two letters, for public holidays; none when None
@@ -99,6 +100,7 @@ class SpaceTimeSettings:
     cold: float = 0.0
     adversarial: Literal["none", "fgsm", "pgd"] = "none"
     shocks: float = 0.2
+    events: float = 0.0
     jitter: float = 0.0
     scaling: float = 0.0
     masking: float = 0.0
@@ -126,7 +128,7 @@ class SpaceTimeSettings:
         for name in ("rate", "clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("weight_decay", "seed", "shocks"):
+        for name in ("weight_decay", "seed", "shocks", "events"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
         if self.width % (2 * self.heads):
@@ -190,7 +192,8 @@ class SpaceTime:
         around = Surroundings.of(panel, sample.pooled, scheme=sample.scheme, layout=self.layout_, expect=self._expect,
                                  names=sample.pooled.keys)
         self.names_, self.geography_ = around.names, around.geography
-        windows = Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series)
+        windows = Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series,
+                          events=s.events)
         first = windows.batch(0)
         shape = NetworkSettings(
             channels=first.x.shape[-1], statics=first.static.shape[-1], relations=first.links.shape[-1],

@@ -1,7 +1,8 @@
 """Blocks of the space-time network: encoders of time, mixers of places, fusion of the two, and the head of quantiles.
 
 Axes: G groups, P places, L tokens (patches of the context, then of the horizon), D width. Encoders of time see (N, L, D) with
-N = G x P; mixers of places see (G, P, L, D) and never look from one group into another, nor at padding.
+N = G x P, and give the last K tokens, (N, K, D): of the last layer only those of the horizon are read, and what nobody reads is
+not worked out. Mixers of places see (G, P, L, D) and never look from one group into another, nor at padding.
 """
 
 import math
@@ -61,7 +62,8 @@ class TimeAttention(nn.Module):
         super().__init__()
         self.heads, self.size, self.drop = heads, width // heads, dropout
         self.norm = nn.LayerNorm(width)
-        self.ask = nn.Linear(width, 3 * width, bias=False)
+        self.ask = nn.Linear(width, width, bias=False)
+        self.hear = nn.Linear(width, 2 * width, bias=False)
         self.query_norm, self.key_norm = nn.LayerNorm(self.size), nn.LayerNorm(self.size)
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -72,16 +74,19 @@ class TimeAttention(nn.Module):
         self.register_buffer("sine", angle.sin(), persistent=False)
 
     def _turned(self, h: Tensor) -> Tensor:
-        even, odd = h[..., 0::2], h[..., 1::2]
-        return torch.cat([even * self.cosine - odd * self.sine, even * self.sine + odd * self.cosine], dim=-1)
+        even, odd, last = h[..., 0::2], h[..., 1::2], -h.shape[2]
+        cosine, sine = self.cosine[last:], self.sine[last:]
+        return torch.cat([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """(N, L, D) to (N, L, D)."""
+    def forward(self, h: Tensor, keep: int) -> Tensor:
+        """(N, L, D) to (N, K, D)."""
         n, tokens, width = h.shape
-        asked = self.ask(self.norm(h)).reshape(n, tokens, 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
-        query, key = self._turned(self.query_norm(asked[0])), self._turned(self.key_norm(asked[1]))
-        seen = F.scaled_dot_product_attention(query, key, asked[2], dropout_p=self.drop if self.training else 0.0)
-        return h + self.dropout(self.leave(seen.transpose(1, 2).reshape(n, tokens, width)))
+        normal, own = self.norm(h), h[:, -keep:]
+        query = self.ask(normal[:, -keep:]).reshape(n, keep, self.heads, self.size).transpose(1, 2)
+        key, value = self.hear(normal).reshape(n, tokens, 2, self.heads, self.size).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(self._turned(self.query_norm(query)), self._turned(self.key_norm(key)), value,
+                                              dropout_p=self.drop if self.training else 0.0)
+        return own + self.dropout(self.leave(seen.transpose(1, 2).reshape(n, keep, width)))
 
 
 class Recurrent(nn.Module):
@@ -97,10 +102,10 @@ class Recurrent(nn.Module):
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """(N, L, D) to (N, L, D)."""
+    def forward(self, h: Tensor, keep: int) -> Tensor:
+        """(N, L, D) to (N, K, D)."""
         seen, _ = self.cells(self.norm(h))
-        return h + self.dropout(self.leave(seen))
+        return h[:, -keep:] + self.dropout(self.leave(seen[:, -keep:]))
 
 
 class TokenMixer(nn.Module):
@@ -113,10 +118,11 @@ class TokenMixer(nn.Module):
         self.leave = nn.Linear(2 * tokens, tokens)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """(N, L, D) to (N, L, D)."""
-        mixed = self.leave(F.silu(self.enter(self.norm(h).transpose(1, 2))))
-        return h + self.dropout(mixed.transpose(1, 2))
+    def forward(self, h: Tensor, keep: int) -> Tensor:
+        """(N, L, D) to (N, K, D)."""
+        hidden = F.silu(self.enter(self.norm(h).transpose(1, 2)))
+        mixed = F.linear(hidden, self.leave.weight[-keep:], self.leave.bias[-keep:])
+        return h[:, -keep:] + self.dropout(mixed.transpose(1, 2))
 
 
 class DilatedConvolution(nn.Module):
@@ -129,14 +135,27 @@ class DilatedConvolution(nn.Module):
         self.leave = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """(N, L, D) to (N, L, D)."""
-        value, gate = self.convolve(self.norm(h).transpose(1, 2)).chunk(2, dim=1)
-        return h + self.dropout(self.leave((value * gate.sigmoid()).transpose(1, 2)))
+    def forward(self, h: Tensor, keep: int) -> Tensor:
+        """(N, L, D) to (N, K, D)."""
+        value, gate = self.convolve(self.norm(h).transpose(1, 2))[..., -keep:].chunk(2, dim=1)
+        return h[:, -keep:] + self.dropout(self.leave((value * gate.sigmoid()).transpose(1, 2)))
 
 
-def time_layer(kind: str, *, width: int, heads: int, tokens: int, depth: int, dropout: float) -> nn.Module:
-    """One layer of a temporal encoder, (N, L, D) to (N, L, D): the look across tokens, then token by token."""
+class TimeLayer(nn.Module):
+    """One layer of a temporal encoder: the look across tokens, then token by token."""
+
+    def __init__(self, across: nn.Module, each: nn.Module) -> None:
+        super().__init__()
+        self.across, self.each = across, each
+
+    def forward(self, h: Tensor, keep: int) -> Tensor:
+        """(N, L, D) to (N, K, D)."""
+        out: Tensor = self.each(self.across(h, keep))
+        return out
+
+
+def time_layer(kind: str, *, width: int, heads: int, tokens: int, depth: int, dropout: float) -> TimeLayer:
+    """A layer of a temporal encoder, with `tokens` in and as many or fewer out."""
     makers: dict[str, Callable[[], nn.Module]] = {
         "transformer": lambda: TimeAttention(width, heads, tokens, dropout),
         "lstm": lambda: Recurrent(nn.LSTM, width, dropout),
@@ -144,7 +163,7 @@ def time_layer(kind: str, *, width: int, heads: int, tokens: int, depth: int, dr
         "mlp": lambda: TokenMixer(width, tokens, dropout),
         "conv": lambda: DilatedConvolution(width, 2**depth, dropout),
     }
-    return nn.Sequential(makers[kind](), FeedForward(width, dropout))
+    return TimeLayer(makers[kind](), FeedForward(width, dropout))
 
 
 # -- space ------------------------------------------------------------------------------------------------------------

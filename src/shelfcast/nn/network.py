@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shelfcast.errors import UnknownNameError
 from shelfcast.names import LEVELS
-from shelfcast.nn.batch import EXPECTED_CHANNEL, OBSERVED_CHANNEL, SALES_CHANNEL
+from shelfcast.nn.batch import AGO_CHANNEL, AGO_KNOWN_CHANNEL, EXPECTED_CHANNEL, OBSERVED_CHANNEL, SALES_CHANNEL
 from shelfcast.nn.blocks import FUSIONS, PatchEmbedding, QuantileHead, place_mixer, time_layer
 
 Temporal = Literal["transformer", "lstm", "gru", "mlp", "conv"]
@@ -84,8 +84,9 @@ class SpaceTimeNetwork(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         s = self.settings = settings
-        self.past = PatchEmbedding(s.patch, s.channels + (1 if s.spatial == "none" else 2), s.width, s.dropout)
-        self.future = PatchEmbedding(s.patch, s.channels, s.width, s.dropout)
+        shared = 0 if s.spatial == "none" else 1  # a channel of what all places of a group have in common
+        self.past = PatchEmbedding(s.patch, s.channels + 1 + 2 * shared, s.width, s.dropout)
+        self.future = PatchEmbedding(s.patch, s.channels + shared, s.width, s.dropout)
         self.item = nn.Embedding(s.items, s.width)
         self.place = nn.Embedding(s.places, s.width)
         nn.init.normal_(self.item.weight, std=0.02)
@@ -114,10 +115,14 @@ class SpaceTimeNetwork(nn.Module):
         flat = x.reshape(groups * places, s.context + s.horizon, s.channels)
         seen = flat[:, :s.context]
         left = (seen[..., SALES_CHANNEL] - seen[..., EXPECTED_CHANNEL]) * seen[..., OBSERVED_CHANNEL]
-        more = [left] if s.spatial == "none" else [left, _common(left, seen[..., OBSERVED_CHANNEL], there)]
+        more, ahead = [left], [flat[:, s.context:]]
+        if s.spatial != "none":
+            ago = _common(flat[..., AGO_CHANNEL], flat[..., AGO_KNOWN_CHANNEL], there)
+            more += [_common(left, seen[..., OBSERVED_CHANNEL], there), ago[:, :s.context]]
+            ahead.append(ago[:, s.context:, None])
         past = F.pad(torch.cat([seen, torch.stack(more, dim=-1)], dim=-1), (0, 0, before * s.patch - s.context, 0))
         around = F.pad(anchor.reshape(groups * places, s.horizon), (0, after * s.patch - s.horizon))
-        future = F.pad(flat[:, s.context:], (0, 0, 0, after * s.patch - s.horizon))
+        future = F.pad(torch.cat(ahead, dim=-1), (0, 0, 0, after * s.patch - s.horizon))
         if self.training:
             item = item * (torch.rand(item.shape, device=item.device) >= _HIDE_NAMES)
             place = place * (torch.rand(place.shape, device=place.device) >= _HIDE_NAMES)
@@ -130,8 +135,8 @@ class SpaceTimeNetwork(nn.Module):
                 fused, weight = self.fusions[str(i)](own, self.mixers[str(i)](own, links, there))
                 gates.append(weight.mean(dim=2))
                 h = fused.reshape(groups * places, before + after, s.width)
-            h = layer(h)
-        quantiles, mean, dispersion = self.head(h[:, before:], around)
+            h = layer(h, before + after if i < s.layers - 1 else after)
+        quantiles, mean, dispersion = self.head(h, around)
         gate = torch.stack(gates).mean(dim=0) if gates else torch.zeros_like(anchor[..., 0])
         shape = (groups, places, after * s.patch)
         return (quantiles.reshape(*shape, -1)[:, :, :s.horizon], mean.reshape(shape)[:, :, :s.horizon],
@@ -141,7 +146,8 @@ class SpaceTimeNetwork(nn.Module):
 def _common(left: Tensor, observed: Tensor, there: Tensor) -> Tensor:
     """(G x P, T): what is left over in the mean of a group's places (G, P), the same for each of them; 0 where none is observed.
 
-    Beside it a place's own deviation shows at once, which is what travels from place to place and does not come everywhere.
+    Beside it a place's own deviation shows at once: of today, what travels from place to place and does not come everywhere; of a
+    year ago, what was an event of this place and not the season.
     """
     groups, places = there.shape
     known = (observed * there.reshape(-1, 1)).reshape(groups, places, -1)

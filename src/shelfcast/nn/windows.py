@@ -19,14 +19,17 @@ from shelfcast.features.block import Block
 from shelfcast.features.places import RELATIONS
 from shelfcast.nn.batch import Batch
 from shelfcast.nn.channels import Snapshot
+from shelfcast.nn.events import made_up_events
 from shelfcast.nn.surroundings import Surroundings, Who
 from shelfcast.panel import SalesPanel
+from shelfcast.periods import Frequency
 
 SHELF_CELLS = 2_000_000  # series x periods that are laid out at once for a forecast
 LEARNED_CELLS = 600_000  # for training: less, so that the windows that follow each other are of more origins
 ORIGINS_A_VISIT = 4
 MIRRORED_A_VISIT = 2  # origins of the past run backwards, where history spans years
 HALF_LIFE_YEARS = 2.0  # of an origin's weight
+WORLDS_A_VIEW = 4  # of made-up events
 BLIND = 0.15  # weight of origins that do not know last year, where the forecast does
 SERIES_A_BATCH = 256
 _VALIDATED = 4_096  # series, about
@@ -102,15 +105,16 @@ class Windows:
     reach : periods of history that are laid out at most
     cold : share of series that are shown as if they were new
     held_back : periods before the cutoff whose sales are kept for validation
+    events : deviation, in logs, of made-up events laid over the sales, see `nn.events`; 0 for none
     """
 
     def __init__(self, panel: SalesPanel, surroundings: Surroundings, *, reach: int, seed: int, cold: float = 0.0,
-                 held_back: int = 0, series: int = SERIES_A_BATCH) -> None:
+                 held_back: int = 0, series: int = SERIES_A_BATCH, events: float = 0.0) -> None:
         if reach - 1 - held_back < 1:
             raise SettingsError(f"History has {reach:,} periods and the last {held_back:,} are kept for validation, so that there "
                                 f"is nothing to learn from. Leave patience out, or ask for a shorter horizon.")
         self._panel, self._with, self._seed, self._cold, self._held_back = panel, surroundings, seed, cold, held_back
-        self._reach = reach
+        self._reach, self._events = reach, events
         self._who = who = surroundings.who(panel.series)
         self._shelves = shelves_of(who.run, max(1, LEARNED_CELLS // reach))
         self._groups = [groups_of(who.run[a:b], who.rank[a:b], surroundings.most_places) for a, b in self._shelves]
@@ -198,7 +202,8 @@ class Windows:
             if self._closing:
                 return []
             hidden = self._hidden(len(block.sales), generator)
-            views.append(self._with.look(block, who, origin=int(origin), hidden=hidden, last=last))
+            seen = self._eventful(block, who, generator)
+            views.append(self._with.look(seen, who, origin=int(origin), hidden=hidden, last=last))
         if self._mirrored:
             # A year of targets is one draw of all that happens to everybody at once. Run backwards, what was a surprise upwards is
             # one downwards, so that the network cannot learn it by heart.
@@ -209,7 +214,8 @@ class Windows:
                 if self._closing:
                     return []
                 hidden = self._hidden(len(turned.sales), generator)
-                views.append(replace(around.look(turned, who, origin=int(origin), hidden=hidden), upto=known))
+                seen = self._eventful(turned, who, generator)
+                views.append(replace(around.look(seen, who, origin=int(origin), hidden=hidden), upto=known))
         whole, places = _stacked(views), np.tile(who.place, len(views))
         batches = []
         for rows, size in self._buckets[shelf]:
@@ -218,6 +224,17 @@ class Windows:
             every = every[generator.permutation(len(every))]
             batches += [(every[start:start + size], whole, places) for start in range(0, len(every), size)]
         return [batches[k] for k in generator.permutation(len(batches))]
+
+    def _eventful(self, block: Block, who: Who, generator: np.random.Generator) -> Block:
+        """The block with made-up events laid over its sales; items meet events of their own, so that a batch holds many."""
+        if not self._events:
+            return block
+        per_year = Frequency.parse(self._with.scheme.frequency).per_year
+        present, at = np.unique(who.place, return_inverse=True)
+        drawn = [made_up_events(self._with.places, present, block.sales.shape[1], per_year=per_year, size=self._events,
+                                draw=generator) for _ in range(WORLDS_A_VIEW)]
+        world = generator.integers(WORLDS_A_VIEW, size=int(who.run.max()) + 1)[who.run]
+        return replace(block, sales=block.sales * np.exp(np.stack(drawn)[world, at]))
 
     def _hidden(self, series: int, generator: np.random.Generator) -> np.ndarray | None:
         """Series that are shown as if they were new."""
