@@ -45,3 +45,8 @@ def test_paydays_are_the_last_working_days_of_months():
 
 def test_weekdays_are_those_of_the_calendar():
     assert calendar(date(2024, 2, 28), 3).weekday.tolist() == [2, 3, 4]
+
+
+def test_a_history_of_ten_years_has_numbers_everywhere():
+    near = calendar(date(2015, 1, 1), 3_660).near_feast
+    assert np.isfinite(near).all() and near.shape[1] == 3_660

@@ -124,7 +124,8 @@ def calendar(first: date, count: int) -> Days:
 def _felt(feast: Feast, ahead: np.ndarray) -> np.ndarray:
     before = np.where((ahead >= 0) & (ahead <= _AHEAD), np.exp(-np.abs(ahead) / feast.lead), 0.0)
     past = -ahead
-    after = np.where((past >= 1) & (past <= _AHEAD), -feast.after * np.exp(-(past - 1) / _AFTER_DAYS), 0.0)
+    soon = (past >= 1) & (past <= _AHEAD)
+    after = np.where(soon, -feast.after * np.exp(-(np.where(soon, past, 1) - 1) / _AFTER_DAYS), 0.0)
     return before + after
 
 
