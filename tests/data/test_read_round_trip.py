@@ -82,3 +82,10 @@ def test_rubbish_is_refused_in_our_words(rubbish, tmp_path_factory):
         read_sales(path).frame.collect()
     except ShelfcastError as error:
         assert len(str(error)) < 2_000
+
+
+def test_letters_whose_lower_byte_is_nought_do_not_hide_that_a_table_is_in_utf_16(tmp_path):
+    for encoding in ("utf-16-le", "utf-16-be"):
+        rows = [("ĀĀĀĀĀĀĀĀĀĀĀĀ", f"2024-01-{k:02d}", str(k)) for k in range(1, 29)]
+        (tmp_path / "sales.csv").write_bytes("\n".join(["Item,Date,Sales", *map(",".join, rows), ""]).encode(encoding))
+        assert read_sales(tmp_path / "sales.csv").frame.collect()["item"].unique().to_list() == ["ĀĀĀĀĀĀĀĀĀĀĀĀ"]

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Final
 from shelfcast.errors import DataError, MissingExtraError, SourceError, shorten, shorten_path
 from shelfcast.files import scratch_folder
 
+LEAST_PLAIN: Final = 0.15  # share of letters, digits and delimiters in a table in UTF-16
 MOST_UNPACKED: Final = 64 * 2**30  # bytes; a year of every line of a large chain is smaller
 HIGHEST_RATIO: Final = 400  # unpacked to packed; real sales tables reach some 20 to 100, gzip's bombs 1,030
 MOST_IN_WORKBOOK: Final = 2**30  # bytes of XML; a full sheet of a million rows and ten columns has some 400 MB
@@ -71,9 +72,22 @@ def content_kind(path: Path) -> str:
         return "json"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head:
         return "text"
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    wide = max(even, odd) > 0.15 * len(head) and min(even, odd) < 0.025 * len(head)  # UTF-16 without a mark
-    return "text" if wide or head.count(0) < 16 else "binary"
+    return "text" if unmarked_utf16(head) or head.count(0) < 16 else "binary"
+
+
+def unmarked_utf16(head: bytes) -> str | None:
+    """Which UTF-16 the beginning of a text without a mark is in; None where it is in none.
+
+    Read by pairs it holds letters, digits and delimiters, and no NUL, which no text holds. Counting noughts would not do: some
+    letters (U+0100) have theirs on the other side.
+    """
+    def plain(encoding: str) -> float:
+        text = head[:len(head) // 2 * 2].decode(encoding, errors="replace")
+        return 0.0 if "\0" in text or not text else len(re.findall(r"[\t\n\r -~]", text)) / len(text)
+
+    shares = {encoding: plain(encoding) for encoding in ("utf-16-le", "utf-16-be")}
+    likely = max(shares, key=shares.__getitem__)
+    return likely if shares[likely] > LEAST_PLAIN else None
 
 
 def first_bytes(path: Path, count: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from shelfcast.data.formats.spool import PIECE, first_bytes, new_copy
+from shelfcast.data.formats.spool import PIECE, first_bytes, new_copy, unmarked_utf16
 from shelfcast.errors import DataError, SourceError, shorten
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
@@ -63,9 +63,9 @@ def _encoding(path: Path, name: str) -> tuple[str, bool]:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16", False
     if b"\0" in head:
-        even, odd = head[0::2].count(0), head[1::2].count(0)
-        if max(even, odd) > 0.15 * len(head) and min(even, odd) < 0.01 * len(head):
-            return ("utf-16-le" if odd > even else "utf-16-be"), False
+        wide = unmarked_utf16(head)
+        if wide is not None:
+            return wide, False
     decoder, position = codecs.getincrementaldecoder("utf-8")(), 0
     for piece in _pieces(path):
         at = piece.find(b"\0")
