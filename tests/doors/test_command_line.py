@@ -187,6 +187,15 @@ def test_asked_levels_are_the_columns(forecast) -> None:
     assert forecast(sound(), "--levels", "0.025,0.5,0.975").columns == [*KEYS, "mean", "q0.025", "q0.5", "q0.975"]
 
 
+@pytest.mark.parametrize("model", ["auto", "profile", "boosted"])
+def test_a_model_that_is_to_learn_fewer_periods_than_are_asked_for_is_refused(model: str, shelfcast, tmp_path: Path) -> None:
+    sound(days=200).write_parquet(tmp_path / "sales.parquet")
+    answer = shelfcast("forecast", tmp_path / "sales.parquet", "--horizon", 7, "--model", model, "--set", "horizon=3",
+                       "--out", tmp_path / "f.parquet")
+    assert answer.code == 2 and "horizon=3" in answer.err and "--horizon 3" in answer.err
+    assert not (tmp_path / "f.parquet").exists()
+
+
 # -- doors that agree -------------------------------------------------------------------------------------------------
 
 

@@ -46,7 +46,16 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
     options : settings of the model; those given with `auto` are its members', and `network`, which makes the space-time network
         one of them
     budget_s : seconds that `auto` may take, about; None lets the data decide alone
+
+    Raises
+    ------
+    SettingsError
+        If a model is to learn a shorter horizon than is asked of it.
     """
+    learned = (options or {}).get("horizon")
+    if isinstance(learned, int) and learned < horizon:
+        raise SettingsError(f"The setting horizon={learned} lets a model learn fewer periods than the {horizon} that are asked for. "
+                            f"Leave the setting out, or ask for --horizon {learned}.")
     why, asked_for = "asked for", name
     if name == "auto":
         reason = too_short(panel, horizon)
