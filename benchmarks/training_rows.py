@@ -18,9 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SETS = {"dominicks": 3, "stallion": 1}
 DEFAULTS = ("", "seed=1", "seed=2")
 ROWS = ("shocks=0.0", "shocks=0.4", "events=0.2", "jitter=0.5", "scaling=0.5", "masking=0.5", "blocks=0.5", "mixing=0.5",
-        "warping=0.5", "hiding=0.5", "cold=0.1", "adversarial=fgsm", "adversarial=pgd", "optimizer=muon", "optimizer=sgd,rate=0.05", "loss=mse",
-        "loss=poisson", "loss=tweedie", "loss=negative_binomial", "schedule=constant", "schedule=wsd", "ema=0.0", "dropout=0.0",
-        "dropout=0.3", "weight_decay=0.0", "patience=5")
+        "warping=0.5", "hiding=0.5", "cold=0.1", "adversarial=fgsm", "adversarial=pgd", "optimizer=muon",
+        "optimizer=sgd,rate=0.05", "loss=mse", "loss=poisson", "loss=tweedie", "loss=negative_binomial", "schedule=constant",
+        "schedule=wsd", "ema=0.0", "dropout=0.0", "dropout=0.3", "weight_decay=0.0", "patience=5")
 
 
 def measured(name: str, words: str, steps: int) -> dict[str, object]:
