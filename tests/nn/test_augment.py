@@ -99,7 +99,9 @@ def test_scaling_multiplies_sales_expectation_and_truth_by_one_factor():
 
 def test_a_shock_is_the_same_in_all_places_of_a_group_and_leaves_the_truth_alone():
     hit = WAYS["shocks"](BATCH, np.random.default_rng(0), 1.0)
-    moved = np.where(seen(BATCH), sales(hit) - sales(BATCH), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = np.where(seen(BATCH), np.log(np.sinh(sales(hit)) / np.sinh(sales(BATCH))), np.nan)
+    assert (sales(hit)[seen(BATCH) & (sales(BATCH) == 0)] == 0).all() and (np.sign(sales(hit)) == np.sign(sales(BATCH))).all()
     full = np.isfinite(moved).all(axis=1)  # periods that all places saw
     assert np.allclose(moved[:, 0][full], moved[:, 1][full], atol=1e-5) and np.nanstd(moved) == pytest.approx(0.2 * 2**0.5, rel=0.2)
     ago = hit.x[..., 3] - BATCH.x[..., 3]

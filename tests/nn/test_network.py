@@ -11,7 +11,7 @@ from nn.random_batches import CONTEXT, FUSION, HORIZON, NAMES, SPATIAL, TEMPORAL
 from shelfcast.errors import UnknownNameError
 from shelfcast.names import LEVELS
 from shelfcast.nn.batch import AGO_CHANNEL, AGO_KNOWN_CHANNEL
-from shelfcast.nn.network import NetworkSettings, parameters_of
+from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork, parameters_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 KINDS = [{"temporal": t, "spatial": s, "fusion": f} for t, s, f in product(TEMPORAL, SPATIAL, FUSION)]
@@ -157,3 +157,19 @@ def test_what_other_places_left_over_a_year_ago_is_heard_for_the_horizon_if_plac
     before, after = (answers(made, replace(batch, x=values))[0] for values in (x, moved))
     assert np.abs(before - after)[:, 1].max() > 1e-4
     assert (np.abs(before - after)[:, 0].max() > 1e-4) == (spatial != "none")
+
+
+@pytest.mark.parametrize("kind", SPACES, ids=named)
+def test_a_place_that_is_alone_with_its_item_hears_nobody(kind):
+    made, batch = network(**kind), random_batch(5, padding=3)
+    gates = answers(made, batch)[3]
+    assert gates[0, 0] == 0 and ((gates[1] > 0).all() or kind["spatial"] == "none")
+
+
+def test_what_the_pinball_loss_does_not_train_says_nothing():
+    """The correction of the mean and the dispersion: their rows begin at 0 and get no gradient from quantiles."""
+    made = SpaceTimeNetwork(network().settings)
+    rows = made.head.leave.weight.reshape(made.settings.patch, len(made.settings.levels) + 2, -1)
+    assert (rows[:, -2:] == 0).all() and (rows[:, :-2] != 0).any()
+    made(*random_batch(0).tensors().inputs())[0].sum().backward()
+    assert (made.head.leave.weight.grad.reshape(rows.shape)[:, -2:] == 0).all()

@@ -6,8 +6,10 @@ of the future. Trained by PyTorch, run by ONNX Runtime; a fitted model is a fold
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -64,7 +66,8 @@ class SpaceTimeSettings:
     optimizer, schedule, weight_decay, clip, ema, precision, accumulate : see `nn.training.TrainingSettings`
     loss : pinball, or what the mean is trained on beside it
     dropout : share of numbers dropped in training
-    patience : validations without progress before training stops; with None the last horizon is learned from, not kept for them
+    patience : validations without progress before training stops. The network then does not learn from the last horizon, which is
+        kept for them (the profile, from which it starts, has seen it); with None it learns from all
     cold : share of series that are shown as if they were new, so that new places can be forecast
     adversarial : fgsm or pgd: half of the loss is of attacked batches
     shocks : deviation of noise that all places of a group share, in logs about; 0 for none. What happened to everybody in a
@@ -126,11 +129,11 @@ class SpaceTimeSettings:
             if getattr(self, name) > most:
                 raise SettingsError(f"{name} is {getattr(self, name):,}; it may be {most:,} at most.")
         for name in ("rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0.")
+            if not 0 < getattr(self, name) < inf:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
         for name in ("weight_decay", "seed", "shocks", "events"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
+            if not 0 <= getattr(self, name) < inf:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be a number, and not negative.")
         if self.width % (2 * self.heads):
             raise SettingsError(f"width is {self.width} and heads is {self.heads}; the width must be a multiple of twice the "
                                 f"heads.")
@@ -192,27 +195,20 @@ class SpaceTime:
         around = Surroundings.of(panel, sample.pooled, scheme=sample.scheme, layout=self.layout_, expect=self._expect,
                                  names=sample.pooled.keys)
         self.names_, self.geography_ = around.names, around.geography
-        windows = Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series,
-                          events=s.events)
-        first = windows.batch(0)
-        shape = NetworkSettings(
-            channels=first.x.shape[-1], statics=first.static.shape[-1], relations=first.links.shape[-1],
-            items=self.names_["item"].height + 1, places=self.names_[LOCATION].height + 1, context=context, horizon=sample.horizon,
-            patch=min(s.patch or _PATCH[unit], context), width=s.width, layers=s.layers, heads=s.heads, temporal=s.temporal,
-            spatial=s.spatial, fusion=s.fusion, dropout=s.dropout, negative=panel.net_of_returns)
-        threads = torch.get_num_threads()
-        with torch.random.fork_rng(devices=[]):
+        with (Windows(panel, around, reach=reach, seed=s.seed, cold=s.cold, held_back=held_back, series=s.series,
+                      events=s.events) as windows, torch.random.fork_rng(devices=[]), _threads(s.threads)):
+            first = windows.batch(0)
+            shape = NetworkSettings(
+                channels=first.x.shape[-1], statics=first.static.shape[-1], relations=first.links.shape[-1],
+                items=self.names_["item"].height + 1, places=self.names_[LOCATION].height + 1, context=context,
+                horizon=sample.horizon, patch=min(s.patch or _PATCH[unit], context), width=s.width, layers=s.layers, heads=s.heads,
+                temporal=s.temporal, spatial=s.spatial, fusion=s.fusion, dropout=s.dropout, negative=panel.net_of_returns)
             torch.manual_seed(s.seed)
-            torch.set_num_threads(s.threads)
-            try:
-                network = SpaceTimeNetwork(shape)
-                task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate, augment=_augment(s), seed=s.seed,
-                                    covariates=covariate_channels(sample.scheme, self.layout_),
-                                    about={"panel": panel.fingerprint(), "settings": asdict(s)})
-                trained = train(network, task, _training(s), folder=folder, progress=progress, callbacks=callbacks)
-            finally:
-                windows.close()
-                torch.set_num_threads(threads)
+            network = SpaceTimeNetwork(shape)
+            task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate, augment=_augment(s), seed=s.seed,
+                                covariates=covariate_channels(sample.scheme, self.layout_),
+                                about={"panel": panel.fingerprint(), "settings": asdict(s)})
+            trained = train(network, task, _training(s), folder=folder, progress=progress, callbacks=callbacks)
         self.training_ = Training(
             network=shape.as_json(), parameters=parameters_of(network), steps=trained.steps, asked=s.steps,
             stopped=trained.stopped, best_step=trained.best_step, best_loss=trained.best_loss,
@@ -300,7 +296,9 @@ class SpaceTime:
             about = json.loads((folder / "spacetime.json").read_text(encoding="utf-8"))
             if about["format"] != _FORMAT:
                 raise WeightsError(f"The network in {str(folder)!r} was written by another version of shelfcast; fit it again.")
-            model = cls(SpaceTimeSettings(**about["settings"]))
+            # Settings say how it was trained. Those that this version does not have change nothing of what it forecasts.
+            known = {f.name for f in fields(SpaceTimeSettings)}
+            model = cls(SpaceTimeSettings(**{k: v for k, v in about["settings"].items() if k in known}))
             model.profile_ = Profile.load(folder)
             model.net_of_returns_, model.reason_, model.runner_ = about["net_of_returns"], about["reason"], None
             model.training_ = None  # what is told of it lies in the run folder
@@ -317,6 +315,19 @@ class SpaceTime:
             raise WeightsError(f"{str(folder)!r} holds no network that can be read; fit it and save it again.") from error
         model.runner_ = Runner(model.onnx_, threads=model.settings.threads)
         return model
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads of PyTorch inside, as many as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _training(s: SpaceTimeSettings) -> "TrainingSettings":

@@ -123,7 +123,7 @@ def jittered(batch: Batch, draw: np.random.Generator, *, share: float, size: flo
 
 
 def shocked(batch: Batch, draw: np.random.Generator, *, share: float, size: float) -> Batch:
-    """The same noise on the past of all places of a share of groups, in each period and in all of them; truth stays.
+    """The same noise, in logs, on the past of all places of a share of groups, in each period and in all of them; truth stays.
 
     What happened to everybody in a period is a name of that period: a network that reads it learns by heart what came next.
     Blurred, it has to look at what a place has of its own. The past of a year ago is blurred apart, with noise of its own.
@@ -132,8 +132,10 @@ def shocked(batch: Batch, draw: np.random.Generator, *, share: float, size: floa
     x = batch.x.copy()
     for channel, known in ((SALES_CHANNEL, _observed(batch)), (AGO_CHANNEL, x[..., AGO_KNOWN_CHANNEL] > 0)):
         values = x[..., : known.shape[-1], channel]
-        noise = draw.standard_normal((len(x), 1, known.shape[-1])) + draw.standard_normal((len(x), 1, 1))
-        np.copyto(values, values + (size * noise).astype(np.float32), where=chosen[..., None] & known)
+        noise = size * (draw.standard_normal((len(x), 1, known.shape[-1])) + draw.standard_normal((len(x), 1, 1)))
+        # Sales are multiplied, so that nothing sold stays nothing; what was left over is a difference of logs, about.
+        moved = np.arcsinh(np.sinh(values) * np.exp(noise)) if channel == SALES_CHANNEL else values + noise
+        np.copyto(values, moved.astype(np.float32), where=chosen[..., None] & known)
     return replace(batch, x=x)
 
 

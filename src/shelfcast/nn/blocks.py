@@ -338,6 +338,8 @@ class QuantileHead(nn.Module):
         self.leave = nn.Linear(width, patch * (self.count + 2))  # shift, gaps, correction of the mean, dispersion
         nn.init.zeros_(self.leave.bias)
         nn.init.normal_(self.leave.weight, std=1e-3)
+        with torch.no_grad():  # the pinball loss alone trains neither of these, and what is not trained should say nothing
+            self.leave.weight.view(patch, self.count + 2, width)[:, self.count:] = 0.0
         self.share: Tensor
         self.usual: Tensor
         self.register_buffer("share", torch.tensor(_shares(levels)), persistent=False)

@@ -111,6 +111,7 @@ class SpaceTimeNetwork(nn.Module):
         """
         s = self.settings
         groups, places = there.shape
+        others = (there.sum(dim=1) > 1)[:, None].expand(groups, places)[..., None, None]  # one that is alone hears nobody
         before, after = s.tokens
         flat = x.reshape(groups * places, s.context + s.horizon, s.channels)
         seen = flat[:, :s.context]
@@ -132,8 +133,8 @@ class SpaceTimeNetwork(nn.Module):
         for i, layer in enumerate(self.time):
             if str(i) in self.mixers:
                 own = h.reshape(groups, places, before + after, s.width)
-                fused, weight = self.fusions[str(i)](own, self.mixers[str(i)](own, links, there))
-                gates.append(weight.mean(dim=2))
+                fused, weight = self.fusions[str(i)](own, self.mixers[str(i)](own, links, there) * others)
+                gates.append((weight * others[..., 0]).mean(dim=2))
                 h = fused.reshape(groups * places, before + after, s.width)
             h = layer(h, before + after if i < s.layers - 1 else after)
         quantiles, mean, dispersion = self.head(h, around)

@@ -9,7 +9,7 @@ import polars as pl
 
 from shelfcast.features.block import Block, make_block
 from shelfcast.features.likeness import residuals, usual_pull
-from shelfcast.features.places import Places, level_around, links, rows_of
+from shelfcast.features.places import NOBODY, Places, level_around, links, rows_of
 from shelfcast.features.pooled import Pooled, group_codes
 from shelfcast.features.scheme import Scheme
 from shelfcast.names import ITEM, LOCATION
@@ -77,10 +77,10 @@ class Surroundings:
     def of(cls, panel: SalesPanel, pooled: Pooled, *, scheme: Scheme, layout: Layout, expect: Expect,
            names: dict[str, pl.DataFrame], like: Mapping[str, Any] | None = None, most_places: int = MOST_PLACES) -> Self:
         """Of a panel; `like` is the `geography` of training when that is over."""
-        places = Places.of(panel) if like is None else Places.of(panel, region=_held(panel, like["region"]), scale=like["km"])
+        places = Places.of(panel) if like is None else _as_learned(panel, like)
         own = residuals(pooled.group_index[LOCATION], half=max(2, scheme.rhythm.recent // 2))
         located = places.spots[places.located]
-        around = np.array(like["middle"]) if like is not None else located.mean(axis=0) if len(located) else np.zeros(2)
+        around = np.array(like["middle"]) if like is not None else _middle(located)
         rows = rows_of(places, own, pooled.keys[LOCATION][LOCATION])
         pull = usual_pull(rows) if like is None else like["pull"]
         return cls(scheme, layout, expect, names, pooled, places, rows, pull, _nearby(places, pooled), around, most_places)
@@ -88,7 +88,8 @@ class Surroundings:
     @property
     def geography(self) -> dict[str, Any]:
         """What a network learned to read of places, as plain values: it must be told the same later."""
-        return {"middle": self.middle.tolist(), "km": self.places.scale, "region": self.places.attribute, "pull": self.pull}
+        return {"middle": self.middle.tolist(), "km": self.places.scale, "region": self.places.attribute, "pull": self.pull,
+                "located": bool(self.places.located.any())}
 
     def who(self, series: pl.DataFrame) -> Who:
         """Which series a table of items and locations (sorted, as a panel's) holds."""
@@ -98,7 +99,7 @@ class Surroundings:
         codes = group_codes(series, self.names)
         identity = {k: np.where(codes[k] < self.names[k].height, codes[k] + 1, 0) for k in codes}
         spots = self.places.spots - self.middle
-        spots[:, 1] *= np.cos(np.radians(self.middle[0]))
+        spots[:, 1] = ((spots[:, 1] + 180) % 360 - 180) * np.cos(np.radians(self.middle[0]))  # the short way around the globe
         told = np.column_stack([np.clip(np.nan_to_num(spots) * 111.2 / _SPREAD_KM, -5, 5), self.places.located])
         run = series[ITEM].rle_id().to_numpy().astype(np.int64)
         return Who(run, place, rank[place], identity[ITEM], identity[LOCATION], told[place], self.nearby[place])
@@ -124,9 +125,21 @@ class Surroundings:
         return links(self.places, which, residuals=self.residuals, upto=upto, pull=self.pull)
 
 
-def _held(panel: SalesPanel, attribute: str | None) -> str | None:
-    """The attribute, where this panel has it."""
-    return attribute if panel.places is not None and attribute in panel.places.columns else None
+def _as_learned(panel: SalesPanel, like: Mapping[str, Any]) -> Places:
+    """A panel's places as training was told of such: a network has no use for coordinates or regions that it never learned."""
+    attribute = like["region"] if panel.places is not None and like["region"] in panel.places.columns else None
+    places = Places.of(panel, region=attribute, scale=like["km"])
+    if attribute is None:
+        places = replace(places, region=np.full(len(places), NOBODY), regions=(), attribute=None)
+    return places if like.get("located", True) else replace(places, spots=np.full_like(places.spots, np.nan))
+
+
+def _middle(spots: np.ndarray) -> np.ndarray:
+    """(2,), latitude and longitude in the middle of spots (K, 2); of longitudes the direction of their mean on the circle."""
+    if not len(spots):
+        return np.zeros(2)
+    turn = np.radians(spots[:, 1])
+    return np.array([spots[:, 0].mean(), np.degrees(np.arctan2(np.sin(turn).mean(), np.cos(turn).mean()))])
 
 
 def _nearby(places: Places, pooled: Pooled) -> np.ndarray:

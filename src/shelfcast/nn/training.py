@@ -160,13 +160,15 @@ def train(network: nn.Module, task: Task, settings: TrainingSettings, *, folder:
         If the loss is no longer finite, or the folder holds another training.
     DataError
         If a batch holds inputs that are not finite.
+    MemoryError
+        If there is not enough of it.
     """
     device = _device(network)
     with joined(device) as crew, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         run = _Run(network, task, settings, crew=crew, folder=folder)
         run.resume()
         told: list[Callback] = ([CsvHistory(folder / HISTORY)] if folder else []) + list(callbacks) if crew.leads else []
-        with _told(told, run), stage(_shown(progress, crew), "training", settings.steps - run.step) as bar:
+        with _told(told, run), _memory_told(), stage(_shown(progress, crew), "training", settings.steps - run.step) as bar:
             run.go_on(told, bar)
     return run.result()
 
@@ -393,6 +395,18 @@ def _told(callbacks: Sequence[Callback], run: _Run) -> Iterator[None]:
             callback.start(settings, tuple(run.history))
             stack.callback(_finish(callback, run))
         yield
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """What PyTorch says of memory that it does not get is a plain RuntimeError on the CPU; callers tell it from others."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise MemoryError("A training needs more memory than there is: make the batches smaller (series), or the network."
+                              ) from error
+        raise
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from threading import Lock
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -141,6 +143,12 @@ class Windows:
         self._prepared(self._visit_of(number - position + len(batches))[0])  # in the background, while this one is learned from
         groups, view, places = batches[position]
         return batch_of(view, groups, places, links=self._with.links)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def close(self) -> None:
         """End the background work; no batch can be drawn any more."""

@@ -30,9 +30,9 @@ def choose_model(settings: ForecastSettings, panel: SalesPanel) -> tuple[Forecas
         folder = fitted_folder(name)
         return load_forecaster(folder, panel=panel), f"fitted before, in {name}"
     budget = settings.budget
-    if budget is not None and settings.backtest and window_count(panel, settings.horizon) == 0:
+    if budget is not None and settings.backtest and window_count(panel, settings.ahead) == 0:
         budget = budget / 2  # without trials, a score needs a second fit, and the budget is for both
-    return make_forecaster(name, panel, horizon=settings.horizon, seed=settings.seed, options=settings.options, budget_s=budget)
+    return make_forecaster(name, panel, horizon=settings.ahead, seed=settings.seed, options=settings.options, budget_s=budget)
 
 
 def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
@@ -54,8 +54,8 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
     """
     learned = (options or {}).get("horizon")
     if isinstance(learned, int) and learned < horizon:
-        raise SettingsError(f"The setting horizon={learned} lets a model learn fewer periods than the {horizon} that are asked for. "
-                            f"Leave the setting out, or ask for --horizon {learned}.")
+        raise SettingsError(f"The setting horizon={learned} lets a model learn fewer periods than the {horizon} that are asked "
+                            f"for. Leave the setting out, or ask for --horizon {learned}.")
     why, asked_for = "asked for", name
     if name == "auto":
         reason = too_short(panel, horizon)
