@@ -180,15 +180,17 @@ SIZES = st.lists(st.integers(1, 12), min_size=1, max_size=8)
 
 
 @settings(max_examples=200, deadline=None)
-@given(sizes=SIZES, most=st.integers(1, 10))
-def test_shelves_hold_every_series_once_and_part_no_item_that_fits(sizes, most):
+@given(sizes=SIZES, most=st.integers(1, 30), other=st.integers(1, 30), seed=st.integers(0, 99))
+def test_shelves_hold_every_series_once_and_the_same_groups_whatever_fits_on_one(sizes, most, other, seed):
     item = np.repeat(np.arange(len(sizes)), sizes)
-    shelves = shelves_of(item, most)
-    assert np.concatenate([np.arange(a, b) for a, b in shelves]).tolist() == list(range(len(item)))
-    assert all(0 < b - a <= most for a, b in shelves)
-    for i, size in enumerate(sizes):
-        if size <= most:
-            assert sum((item[a:b] == i).any() for a, b in shelves) == 1
+    rank = np.random.default_rng(seed).permutation(len(item))
+    found = []
+    for fits in (most, other):
+        shelves = shelves_of(item, rank, most=fits, most_places=4)
+        assert sorted(np.concatenate([s.rows for s in shelves]).tolist()) == list(range(len(item)))
+        assert all((np.diff(s.rows) > 0).all() and (len(s.rows) <= fits or len(s.groups) == 1) for s in shelves)
+        found.append([tuple(s.rows[row[row >= 0]].tolist()) for s in shelves for row in s.groups])
+    assert found[0] == found[1] == [tuple(row[row >= 0].tolist()) for row in groups_of(item, rank, 4)]
 
 
 @settings(max_examples=200, deadline=None)

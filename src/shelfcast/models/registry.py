@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+import polars as pl
+
 from shelfcast import __version__
 from shelfcast.errors import DataError, MissingExtraError, SettingsError, UnknownNameError, WeightsError, shorten
 from shelfcast.files import whole_folder
@@ -25,6 +27,7 @@ from shelfcast.panel import SalesPanel
 _FORMAT: Final = 1
 _LABEL: Final = "model.json"
 _LEARNED: Final = "learned"
+_PLACES: Final = "places.parquet"
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,8 @@ def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | Non
 
     Parameters
     ----------
-    panel : what it learned from; its frequency and covariates are noted, so that loading for other sales can be refused
+    panel : what it learned from; its frequency and covariates are noted, so that loading for other sales can be refused, and a
+        table of places that the model uses is kept beside it
     also : names that are saved the same way and stand for no single model
     """
     settings = getattr(model, "settings", None)
@@ -184,6 +188,9 @@ def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | Non
                                  "settings": asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {}}
         if panel is not None:
             label["learned_from"] = _learned_from(panel)
+            if panel.places is not None and (model.traits.uses_static or (model.traits.uses_places and _has_coordinates(panel))):
+                panel.places.write_parquet(out / _PLACES)
+                label["places"] = _hash(out / _PLACES)
         (out / _LABEL).write_text(json.dumps(label, indent=2, default=str) + "\n", encoding="utf-8")
 
 
@@ -248,6 +255,28 @@ def _refuse_other_sales(traits: Traits, learned: Mapping[str, Any], panel: Sales
     if traits.uses_places and learned.get("coordinates") and not _has_coordinates(panel):
         raise DataError(f"The model in {folder!r} was fitted on places whose latitude and longitude it knew, and these sales come "
                         f"without. Give the same table of places (--places), or fit the model again without it.")
+
+
+def read_places(folder: Path, *, also: Collection[str] = ()) -> pl.DataFrame | None:
+    """The table of places that `save_model` kept; None where it kept none. `also` as for `read_label`.
+
+    Raises
+    ------
+    WeightsError
+        If it is no saved model, or the table is absent or differs from what was written.
+    """
+    written = read_label(folder, also=also).get("places")
+    if written is None:
+        return None
+    path = folder / _PLACES
+    if not path.is_file() or _hash(path) != written:
+        raise WeightsError(f"The file {_PLACES!r} of the saved model {str(folder)!r} is absent or not what was written. Give the "
+                           f"table of places that it was fitted with (--places), or save the model again.")
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise WeightsError(f"The file {_PLACES!r} of the saved model {str(folder)!r} cannot be read. Give the table of places that "
+                           f"it was fitted with (--places), or save the model again.") from error
 
 
 def check_saved(folder: Path | str) -> None:

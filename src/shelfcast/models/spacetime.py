@@ -29,7 +29,7 @@ from shelfcast.nn.channels import Layout, covariate_channels, learn_layout
 from shelfcast.nn.export import Runner, to_onnx
 from shelfcast.nn.records import Training
 from shelfcast.nn.surroundings import Surroundings
-from shelfcast.nn.windows import SHELF_CELLS, Windows, batch_of, groups_of, shelves_of
+from shelfcast.nn.windows import SHELF_CELLS, Windows, batch_of, shelves_of
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress
 
@@ -249,26 +249,26 @@ class SpaceTime:
         assert self.runner_ is not None
         quantiles = np.empty((len(panel), horizon, len(levels)))
         mean, gate = np.empty((len(panel), horizon)), np.empty(len(panel))
-        for a, b in shelves_of(who.run, max(1, SHELF_CELLS // (context + steps))):
-            part = who.take(slice(a, b))
-            block = around.block_of(panel.select(slice(a, b)), context=context, horizon=steps)
+        most = max(1, SHELF_CELLS // (context + steps))
+        for shelf in shelves_of(who.run, who.rank, most=most, most_places=around.most_places):
+            part, groups = who.take(shelf.rows), shelf.groups
+            block = around.block_of(panel.select(shelf.rows), context=context, horizon=steps)
             view = around.look(block, part, origin=context - 1, steps=steps)
-            groups = groups_of(part.run, part.rank, around.most_places)
             size = max(1, _SERIES_A_RUN // groups.shape[1])
-            said = np.empty((b - a, layout.horizon, len(self.levels_)))
-            middle = np.empty((b - a, layout.horizon))
+            said = np.empty((len(shelf.rows), layout.horizon, len(self.levels_)))
+            middle = np.empty((len(shelf.rows), layout.horizon))
             for start in range(0, len(groups), size):
                 some = groups[start:start + size]
                 batch = batch_of(view, some, part.place, links=around.links)
                 q, m, g = self.runner_.run(batch)
                 rows = some[:, (some >= 0).any(axis=0)]
                 real = rows >= 0
-                said[rows[real]], middle[rows[real]], gate[a + rows[real]] = q[real], m[real], g[real]
+                said[rows[real]], middle[rows[real]], gate[shelf.rows[rows[real]]] = q[real], m[real], g[real]
             scale = view.scale[:, None].astype(float)
             q, m = _beyond(np.arcsinh(said), middle, view.expected / scale, horizon, season=scheme.rhythm.season)
             units = np.sinh(_at_levels(q, self.levels_, levels)) * scale[..., None]
             closed = block.closed[:, context:context + horizon]
-            quantiles[a:b], mean[a:b] = finish(units, m * scale, closed, negative=self.net_of_returns_)
+            quantiles[shelf.rows], mean[shelf.rows] = finish(units, m * scale, closed, negative=self.net_of_returns_)
         return quantiles, mean, gate
 
     def save(self, folder: Path) -> None:

@@ -41,9 +41,9 @@ class Who:
     where: np.ndarray
     nearby: np.ndarray
 
-    def take(self, run: slice) -> Self:
-        """A run of the series."""
-        return type(self)(*(getattr(self, name)[run] for name in self.__dataclass_fields__))
+    def take(self, rows: np.ndarray) -> Self:
+        """Some of the series."""
+        return type(self)(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The sampler: batches of windows out of a panel, each drawn again from its number alone.
 
-The panel stays the table that it is. It is visited a shelf at a time (whole items, so that an item's places stay together), a
+The panel stays the table that it is. It is visited a shelf at a time (whole groups of places that look at each other), a
 shelf is laid out as arrays once a visit, looked at from a few origins of the past, and left again; so memory is bounded whatever
 the panel's size. Which shelf, which origins and which batch follow from (seed, number of the batch), so that a training that
 was killed goes on without any state of the sampler.
@@ -9,7 +9,7 @@ was killed goes on without any state of the sampler.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -118,9 +118,8 @@ class Windows:
         self._panel, self._with, self._seed, self._cold, self._held_back = panel, surroundings, seed, cold, held_back
         self._reach, self._events = reach, events
         self._who = who = surroundings.who(panel.series)
-        self._shelves = shelves_of(who.run, max(1, LEARNED_CELLS // reach))
-        self._groups = [groups_of(who.run[a:b], who.rank[a:b], surroundings.most_places) for a, b in self._shelves]
-        self._buckets = [alike_in_size(groups, series) for groups in self._groups]
+        self._shelves = shelves_of(who.run, who.rank, most=max(1, LEARNED_CELLS // reach), most_places=surroundings.most_places)
+        self._buckets = [alike_in_size(shelf.groups, series) for shelf in self._shelves]
         past = min(reach, len(surroundings.pooled.index)) - held_back
         spans = past - surroundings.layout.horizon > surroundings.scheme.rhythm.year
         self._mirrored = MIRRORED_A_VISIT if surroundings.scheme.year and spans else 0
@@ -167,7 +166,7 @@ class Windows:
         shelf = int(generator.integers(len(self._shelves)))
         block, who = self._laid_out(shelf)
         view = self._with.look(block, who, origin=block.sales.shape[1] - 1 - self._held_back)
-        groups = self._groups[shelf]
+        groups = self._shelves[shelf].groups
         chosen = groups[np.sort(generator.permutation(len(groups))[:max(1, _VALIDATED // groups.shape[1])])]
         for rows, size in alike_in_size(chosen, SERIES_A_BATCH):
             for start in range(0, len(rows), size):
@@ -193,16 +192,16 @@ class Windows:
             return self._visits[visit]
 
     def _laid_out(self, shelf: int) -> tuple[Block, Who]:
-        run = slice(*self._shelves[shelf])
-        block = self._with.block_of(self._panel.select(run), context=self._reach, horizon=self._with.layout.horizon)
-        return block, self._who.take(run)
+        rows = self._shelves[shelf].rows
+        block = self._with.block_of(self._panel.select(rows), context=self._reach, horizon=self._with.layout.horizon)
+        return block, self._who.take(rows)
 
     def _visit(self, visit: tuple[int, int]) -> list[Drawn]:
         lap, position = visit
         shelf = int(self._order(lap)[position])
         generator = np.random.default_rng([self._seed, 1, lap, position])
         block, who = self._laid_out(shelf)
-        groups = self._groups[shelf]
+        groups = self._shelves[shelf].groups
         last = block.sales.shape[1] - 1 - self._held_back
         origins = self._origins(last, generator)
         views: list[Snapshot] = []
@@ -261,20 +260,43 @@ class Windows:
         return generator.choice(candidates, ORIGINS_A_VISIT, replace=len(candidates) < ORIGINS_A_VISIT, p=weight / weight.sum())
 
 
-def shelves_of(item: np.ndarray, most: int) -> list[tuple[int, int]]:
-    """Runs of whole items with at most `most` series; an item with more is cut."""
-    ends = np.r_[np.flatnonzero(np.diff(item)) + 1, len(item)]
-    found, start, before = [], 0, 0
-    for end in ends:  # over items of one shelf at a time, no series
-        if end - start > most and before > start:
-            found.append((start, int(before)))
-            start = int(before)
-        while end - start > most:
-            found.append((start, start + most))
-            start += most
-        before = end
-    if start < len(item):
-        found.append((start, len(item)))
+@dataclass(frozen=True)
+class Shelf:
+    """Series that are laid out at once.
+
+    Attributes
+    ----------
+    rows : int (N,), their positions in the panel, rising
+    groups : int (G, P), their groups, as positions in `rows`; -1 for padding
+    """
+
+    rows: np.ndarray
+    groups: np.ndarray
+
+
+def shelves_of(item: np.ndarray, rank: np.ndarray, *, most: int, most_places: int) -> list[Shelf]:
+    """Whole groups with at most `most` series together, and one group at least.
+
+    Which places look at each other follows from the panel alone, never from how much of it is laid out: training and forecast
+    see the same groups.
+
+    Parameters
+    ----------
+    item, rank, most_places : as in `groups_of`
+    """
+    groups = groups_of(item, rank, most_places)
+    sizes = (groups >= 0).sum(axis=1)
+    ends, held = [], 0
+    for number, size in enumerate(sizes.tolist()):  # over groups, no series
+        if held and held + size > most:
+            ends.append(number)
+            held = 0
+        held += size
+    found = []
+    for part in np.split(groups, ends):
+        part = part[:, (part >= 0).any(axis=0)]
+        rows = np.sort(part[part >= 0])
+        found.append(Shelf(rows, np.where(part >= 0, np.searchsorted(rows, part), -1)))
     return found
 
 
