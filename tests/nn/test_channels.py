@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from nn.small_chain import chain, surroundings
@@ -215,3 +216,20 @@ def test_a_text_has_a_channel_for_each_of_its_first_values_only(shop):
     assert view.x.shape[-1] == plain.x.shape[-1] + MOST_VALUES
     told = view.x.sum(axis=-1) - plain.x.sum(axis=-1)
     np.testing.assert_allclose(told, codes[:, 73:108] < MOST_VALUES, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["promo", "price", "visitors"])
+def test_a_covariate_that_is_missing_in_the_past_is_told_apart_from_one_that_is_nought_or_usual(shop, name):
+    whole = chain()
+    lost = np.random.default_rng(2).random(whole.rows.height) < 0.3
+    panel = replace(whole, rows=whole.rows.with_columns(pl.when(~pl.Series(lost)).then(pl.col(name)).alias(name)))
+    around, reach = surroundings(panel, context=CONTEXT, horizon=HORIZON)
+    assert shop[0].layout.gaps == () and around.layout.gaps == (name,)
+    block, who = around.block_of(panel, context=reach, horizon=HORIZON), around.who(panel.series)
+    view, plain = around.look(block, who, origin=100), shop[0].look(shop[1], shop[2], origin=100)
+    assert view.x.shape[-1] == plain.x.shape[-1] + 1
+    held = block.past if name == "visitors" else block.known
+    window = held[name][:, 100 - CONTEXT + 1:101 + HORIZON]
+    seen = np.isnan(window) & (np.arange(CONTEXT + HORIZON) < (CONTEXT if name == "visitors" else 99))
+    assert seen.any()
+    assert any((view.x[..., k] == seen).all() for k in range(view.x.shape[-1]))

@@ -72,6 +72,7 @@ class Layout:
     ----------
     context, horizon : periods
     numbers, past, statics : {covariate: how it is scaled}
+    gaps : covariates, known or past, that are missing somewhere within the history of a series: each has a channel that says so
     """
 
     context: int
@@ -79,6 +80,7 @@ class Layout:
     numbers: Mapping[str, Scaling]
     past: Mapping[str, Scaling]
     statics: Mapping[str, Scaling]
+    gaps: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -88,15 +90,18 @@ class Layout:
     def from_json(cls, values: dict[str, object]) -> Self:
         """From plain values."""
         scalings = {k: {n: Scaling(**s) for n, s in values[k].items()} for k in ("numbers", "past", "statics")}  # type: ignore[attr-defined]
-        return cls(values["context"], values["horizon"], **scalings)  # type: ignore[arg-type]
+        return cls(values["context"], values["horizon"], **scalings, gaps=tuple(values.get("gaps", ())))  # type: ignore[arg-type]
 
 
 def learn_layout(block: Block, scheme: Scheme, *, context: int, horizon: int) -> Layout:
     """Sort out how the covariates of a block are scaled."""
     width = block.sales.shape[1]
+    alive = np.maximum.accumulate(np.isfinite(block.sales), axis=1)
+    varying = {n: block.known[n] for n in (*scheme.flags, *(scheme.texts or ()), *scheme.numbers)} | dict(block.past)
+    gaps = tuple(n for n, values in varying.items() if (alive & ~np.isfinite(values[:, :width])).any())
     return Layout(context, horizon, {n: Scaling.of(block.known[n][:, :width]) for n in scheme.numbers},
                   {n: Scaling.of(v) for n, v in block.past.items()},
-                  {n: Scaling.of(block.static[n]) for n in scheme.static_numbers})
+                  {n: Scaling.of(block.static[n]) for n in scheme.static_numbers}, gaps)
 
 
 def covariate_channels(scheme: Scheme, layout: Layout) -> range:
@@ -199,6 +204,11 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     for name, scaling in layout.past.items():
         values = np.where(past, shown.past[name][:, np.minimum(at, width - 1)], np.nan)
         channels.append(scaling.apply(values, _usual(values[:, :context])))
+    for name in layout.gaps:
+        if name in layout.past:
+            channels.append(past & ~np.isfinite(shown.past[name][:, np.minimum(at, width - 1)]))
+        else:
+            channels.append(inside & ~np.isfinite(shown.known[name][:, at]))
     channels += list(calendar_channels(frequency, block.periods(columns), scheme))
     x = np.zeros((n, context + horizon, len(channels)), dtype=np.float32)
     for k, values in enumerate(channels):
