@@ -275,3 +275,15 @@ def test_a_training_killed_twenty_times_ends_in_the_same_weights_to_the_byte(tmp
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["kills", "20", "equal", "True"], done.stdout
+
+
+@pytest.mark.parametrize(("says", "kind"), [("DefaultCPUAllocator: can't allocate memory", MemoryError),
+                                            ("shapes do not match", RuntimeError)])
+def test_memory_that_there_is_not_is_told_from_other_errors(says, kind):
+    class Greedy(TinyTask):
+        def loss(self, network, batch):
+            raise RuntimeError(says)
+
+    with pytest.raises(kind) as caught:
+        train(TinyNetwork(), Greedy(), QUICK)
+    assert ("smaller" in str(caught.value)) == (kind is MemoryError)

@@ -233,3 +233,11 @@ def test_made_up_events_move_all_sales_of_a_place_and_item_and_are_drawn_again_f
     assert 0.02 < effect.std() < 1.0
     np.testing.assert_array_equal(moved.sales[block.sales == 0], 0)
     assert same(eventful.batch(1), make(events=0.5).batch(1)) and not same(eventful.batch(1), plain.batch(1))
+
+
+def test_windows_are_closed_by_whatever_goes_wrong_while_they_are_used(make):
+    windows = make()
+    with pytest.raises(KeyError), windows:
+        windows.batch(0)
+        raise KeyError
+    assert windows._closing and not windows._visits
