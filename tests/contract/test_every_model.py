@@ -10,9 +10,12 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from shelfcast.data.split import cut
+from shelfcast.data.split import cut, windows
 from shelfcast.errors import DataError, SettingsError, ShelfcastError
+from shelfcast.evaluate.backtest import measure
+from shelfcast.evaluate.replay import scored_part
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster, Traits
 from shelfcast.models.registry import load_model, make_model, missing_package, model_names, model_traits, save_model
@@ -165,6 +168,15 @@ def test_a_model_whose_series_stand_apart_forecasts_a_slice_as_it_does_within_th
     whole, part = usual(name), model.predict(panel().select([1, 4, 5]), horizon=HORIZON)
     np.testing.assert_allclose(part.quantiles, whole.select([1, 4, 5]).quantiles, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(part.mean, whole.select([1, 4, 5]).mean, rtol=1e-9, atol=1e-9)
+
+
+def test_a_sample_of_series_is_scored_as_the_same_series_are_when_all_of_them_are_scored(name):
+    window = next(windows(panel(), horizon=HORIZON))
+    sample = scored_part(window, max_series=4, seed=1)
+    some, all_of_them = (measure(one, fitted(name), levels=LEVELS).losses for one in (sample, window))
+    same = all_of_them.join(some, on=["item", "location"], how="semi")
+    assert some.height == 4 and all_of_them.height == 9
+    assert_frame_equal(some, same, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def test_a_saved_model_forecasts_the_same_once_loaded(name, tmp_path):

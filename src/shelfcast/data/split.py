@@ -60,6 +60,8 @@ class Window:
         cutoff is the last of them
     horizon : periods to forecast, from each series' cutoff on
     cutoffs : int (N,), last period of history of each series, where they differ; None where all end with `past`
+    among : the window of which this one is a sample, and whose other series are there to be seen by models that look at them; None
+        for a window that is whole
     """
 
     past: SalesPanel
@@ -67,6 +69,7 @@ class Window:
     _whole: SalesPanel
     _positions: np.ndarray  # (N,) where the series of `past` stand in the whole panel
     cutoffs: np.ndarray | None = None
+    among: "Window | None" = None
 
     @property
     def ends(self) -> np.ndarray:
@@ -98,6 +101,14 @@ class Window:
         """The window of some series, by rising positions in `past.series`."""
         return replace(self, past=self.past.select(which), _positions=self._positions[which],
                        cutoffs=None if self.cutoffs is None else self.cutoffs[which])
+
+    def sample(self, which: np.ndarray | Sequence[int]) -> "Window":
+        """The same, with what it is a sample of: its series are scored, and stand among all the others when they are forecast."""
+        return replace(self.select(which), among=self.among or self)
+
+    def standing(self) -> np.ndarray:
+        """int (N,): where these series stand in the window of which this one is a sample."""
+        return np.arange(len(self.past)) if self.among is None else np.searchsorted(self.among._positions, self._positions)
 
     def by_cutoff(self) -> Iterator[tuple[np.ndarray, SalesPanel]]:
         """(positions, panel to predict from) of the series of each cutoff, the earliest first; one when all end together."""

@@ -47,33 +47,56 @@ class Slice:
 
 
 def replay(window: Window, fitted: Forecaster, *, levels: tuple[float, ...], chunk: int = CHUNK) -> Iterator[Slice]:
-    """Forecast a window with a model that has learned from its past.
-
-    Parameters
-    ----------
-    chunk : series at a time; all of them when the model's forecast of a series depends on the others that it is given
-    """
-    size = chunk if fitted.traits.series_apart else len(window.past)
-    for start in range(0, len(window.past), size):
-        part = window.select(slice(start, start + size))
+    """Forecast a window with a model that has learned from its past, `chunk` series at a time."""
+    for here, forecasts in forecast_window(window, fitted, levels=levels, chunk=chunk):
+        part = window.select(here)
         n, h = len(part.past), window.horizon
         quantiles, mean = np.empty((n, h, len(levels))), np.empty((n, h))
-        forecasts = []
-        for at, panel in part.by_cutoff():
-            forecast = fitted.predict(panel, horizon=h, levels=levels)
+        for at, forecast in forecasts:
             quantiles[at], mean[at] = forecast.quantiles, forecast.mean
-            forecasts.append(forecast)
         dense = part.past.dense(horizon=h, covariates=opening_covariate(part.past))
         # Forecasting nought for a closed shop is no merit: such periods are not measured, neither do they shrink the scale.
         actual = np.where(closed_ahead(part.past, dense, h, ends=part.ends), np.nan, part.truth())
-        yield Slice(part, slice(start, start + n), actual, demand_seen(part.past, dense), quantiles, mean, tuple(forecasts))
+        yield Slice(part, here, actual, demand_seen(part.past, dense), quantiles, mean, tuple(f for _, f in forecasts))
+
+
+Placed = tuple[np.ndarray, Forecast]  # positions of series in a window or a slice of it, and their forecast from one cutoff
+
+
+def forecast_window(window: Window, fitted: Forecaster, *, levels: tuple[float, ...],
+                    chunk: int = CHUNK) -> Iterator[tuple[slice, list[Placed]]]:
+    """Forecast a window `chunk` series at a time: where each slice stands, and for each cutoff its series there with their forecast.
+
+    A model whose forecast of a series depends on the others that it is given sees all of them at once, those that a sample left out
+    too: it is scored as it will forecast.
+    """
+    together = [] if fitted.traits.series_apart else _together(window, fitted, levels)
+    for start in range(0, len(window.past), chunk):
+        here = slice(start, min(start + chunk, len(window.past)))
+        if fitted.traits.series_apart:
+            yield here, [(at, fitted.predict(panel, horizon=window.horizon, levels=levels))
+                         for at, panel in window.select(here).by_cutoff()]
+        else:
+            runs = [(at, forecast, slice(*np.searchsorted(at, (here.start, here.stop)))) for at, forecast in together]
+            yield here, [(at[run] - start, forecast.select(run)) for at, forecast, run in runs if run.stop > run.start]
+
+
+def _together(window: Window, fitted: Forecaster, levels: tuple[float, ...]) -> list[Placed]:
+    """A window's series forecast among all that there are, and only these kept."""
+    crowd, standing, found = window.among or window, window.standing(), []
+    for at, panel in crowd.by_cutoff():
+        _, mine, there = np.intersect1d(standing, at, assume_unique=True, return_indices=True)
+        if len(mine):
+            forecast = fitted.predict(panel, horizon=window.horizon, levels=levels)
+            found.append((mine, forecast if len(there) == len(forecast) else forecast.select(there)))
+    return found
 
 
 def scored_part(window: Window, *, max_series: int | None, seed: int) -> Window:
-    """The window of the series that are scored: all, or a sample drawn by `seed`; the rest still teaches."""
+    """The window of the series that are scored: all, or a sample drawn by `seed`; the rest still teaches, and can be seen."""
     if max_series is None or len(window.past) <= max_series:
         return window
-    return window.select(np.sort(np.random.default_rng(seed).choice(len(window.past), size=max_series, replace=False)))
+    return window.sample(np.sort(np.random.default_rng(seed).choice(len(window.past), size=max_series, replace=False)))
 
 
 def still_sold(window: Window) -> Window:

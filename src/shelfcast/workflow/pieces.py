@@ -27,7 +27,7 @@ import shelfcast
 from shelfcast.data.hierarchy import Hierarchy
 from shelfcast.data.split import Window, windows
 from shelfcast.evaluate.backtest import measure
-from shelfcast.evaluate.replay import CHUNK, Slice, scored_part, sellable, still_sold
+from shelfcast.evaluate.replay import CHUNK, Slice, forecast_window, scored_part, sellable, still_sold
 from shelfcast.files import whole_folder
 from shelfcast.forecast import Forecast
 from shelfcast.models.base import Forecaster, Traits, resumes
@@ -230,8 +230,7 @@ def _agreed(plan: Plan, name: str, scored: Window, model: Forecaster, hierarchy:
     if not hierarchy.levels:
         return None
     past = scored.past
-    parts = [model.predict(part, horizon=plan.horizon, levels=plan.levels)
-             for part in past.chunks(CHUNK if model.traits.series_apart else len(past))]
+    parts = [one for _, found in forecast_window(scored, model, levels=plan.levels) for _, one in found]
     return agree(whole(parts, past), hierarchy, plan.summing(name), panel=past, clock=Clock(), progress=Silent())
 
 
