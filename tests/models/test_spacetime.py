@@ -127,12 +127,16 @@ def test_a_new_place_without_a_past_is_forecast_from_its_item(model, panel):
 
 def test_sales_after_the_cutoff_change_nothing(model, panel):
     earlier = cut(panel, panel.cutoff - 20)
-    rows = panel.rows.with_columns(pl.when(pl.col("period") > earlier.cutoff).then(pl.col("sales") * 9 + 5)
-                                   .otherwise(pl.col("sales")).alias("sales"))
-    other = cut(replace(panel, rows=rows), earlier.cutoff)
+    unseen = pl.col("period") > earlier.cutoff
+    hidden = ("sales", "visitors", "available")
+    rows = panel.rows.with_columns(pl.when(unseen).then(pl.col(c) * 9 + 5).otherwise(pl.col(c)).alias(c) for c in hidden)
+    careless = replace(earlier, rows=rows)  # as if the cut had failed: what is not known yet stands in the panel, and is another
+    assert rows.filter(unseen)["sales"].drop_nulls().len() > 100
     for asked in (HORIZON, 2 * HORIZON):
-        found = [model.predict(one, horizon=asked).quantiles for one in (earlier, other)]
-        np.testing.assert_array_equal(*found)
+        found = [model.predict(one, horizon=asked) for one in (earlier, careless)]
+        np.testing.assert_array_equal(*(one.quantiles for one in found))
+        np.testing.assert_array_equal(*(one.mean for one in found))
+    np.testing.assert_array_equal(*(model.place_weights(one)["weight"].to_numpy() for one in (earlier, careless)))
 
 
 def test_the_weight_of_other_places_can_be_read_for_each_series(model, panel):
