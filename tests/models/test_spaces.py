@@ -55,6 +55,14 @@ def test_none_is_tried_only_where_it_is_the_default(name):
             assert defaults[setting] is None
 
 
+def test_ways_of_blurring_what_the_network_learns_from_are_searched_and_cold_is_not():
+    """`cold` matters for new places alone, which the windows of tuning do not hold."""
+    space = search_space("spacetime", unit="W").dimensions
+    for setting, low, high in (("shocks", 0, 0.4), ("events", 0, 0.3), ("scaling", 0, 0.5), ("mixing", 0, 0.5), ("hiding", 0, 0.3)):
+        assert space[setting] == Real(low, high)
+    assert not {"cold", "seed", "horizon", "country", "threads"} & set(space)
+
+
 def test_what_is_given_is_not_searched():
     space = search_space("boosted", unit="D")
     assert "effort" not in space.without({"effort"}).dimensions

@@ -96,6 +96,11 @@ def _spacetime(unit: str) -> Space:
         "ema": Choice((0.0, 0.98, 0.99, 0.995)),
         "loss": Choice(("pinball", "mse", "poisson", "tweedie", "negative_binomial")),
         "adversarial": Choice(("none", "fgsm")),
+        "shocks": Real(0.0, 0.4),
+        "events": Real(0.0, 0.3),
+        "scaling": Real(0.0, 0.5),
+        "mixing": Real(0.0, 0.5),
+        "hiding": Real(0.0, 0.3),
     }, work="steps")
 
 
