@@ -65,7 +65,7 @@ Placed = tuple[np.ndarray, Forecast]  # positions of series in a window or a sli
 
 def forecast_window(window: Window, fitted: Forecaster, *, levels: tuple[float, ...],
                     chunk: int = CHUNK) -> Iterator[tuple[slice, list[Placed]]]:
-    """Forecast a window `chunk` series at a time: where each slice stands, and for each cutoff its series there with their forecast.
+    """Forecast a window `chunk` series at a time: where each slice stands, and its series by cutoff with their forecast.
 
     A model whose forecast of a series depends on the others that it is given sees all of them at once, those that a sample left out
     too: it is scored as it will forecast.
