@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 from shelfcast.errors import SettingsError, SourceError, UnknownNameError, masked, printable, shorten, shorten_path
 from shelfcast.forecast import check_levels
@@ -80,7 +80,8 @@ class ForecastSettings(SalesSettings):
 
     Attributes
     ----------
-    horizon : periods after the cutoff, at least 1
+    horizon : periods after the cutoff, at least 1; None: those that a fitted model learned, else as far as known covariates
+        reach, or by frequency
     model : `auto`, a registered name, or a folder that holds a fitted model
     options : settings of the model, by name
     levels : quantile levels of the output; a run folder's forecast also holds the default ones
@@ -98,7 +99,7 @@ class ForecastSettings(SalesSettings):
         `none` leaves both as they are
     """
 
-    horizon: int
+    horizon: int | None = None
     model: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     levels: tuple[float, ...] = LEVELS
@@ -115,7 +116,7 @@ class ForecastSettings(SalesSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.horizon, bool) or not isinstance(self.horizon, int) or not 1 <= self.horizon <= MAX_HORIZON:
+        if self.horizon is not None and not is_horizon(self.horizon):
             raise SettingsError(f"The horizon is {shorten(self.horizon)}; it must be a whole number of periods from 1 to "
                                 f"{MAX_HORIZON:,}.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
@@ -137,6 +138,12 @@ class ForecastSettings(SalesSettings):
         targets = [t.absolute() for t in (self.out, self.run, self.report) if t is not None]
         if len(set(targets)) < len(targets):
             raise SettingsError("Two of --out, --run and --report name the same place; give each its own.")
+
+    @property
+    def ahead(self) -> int:
+        """The horizon, once `workflow.horizons` has settled it."""
+        assert self.horizon is not None
+        return self.horizon
 
     @property
     def all_levels(self) -> tuple[float, ...]:
@@ -317,6 +324,11 @@ def _settle_hierarchy(settings: ForecastSettings | BacktestSettings) -> None:
                             f"items or places, for example --hierarchy category,region.")
     if settings.hierarchy and settings.reconcile is None:
         object.__setattr__(settings, "reconcile", "auto")
+
+
+def is_horizon(value: object) -> TypeGuard[int]:
+    """Whether a value is a number of periods that may be asked for."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_HORIZON
 
 
 def _check_whole(what: str, value: object, least: int, most: int) -> None:

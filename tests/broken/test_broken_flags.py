@@ -18,7 +18,6 @@ FLAGS = [  # name, exit code, flags after `forecast SALES`, what standard error 
     ("a_horizon_of_a_billion", 2, ["--horizon", "1000000000"], r"The horizon is 1000000000; it must be"),
     ("a_horizon_in_words", 2, ["--horizon", "four"], r"--horizon: 'four' is not a whole number"),
     ("a_horizon_with_a_fraction", 2, ["--horizon", "2.5"], r"--horizon: '2\.5' is not a whole number"),
-    ("no_horizon", 2, [], r"the following arguments are required: --horizon"),
     ("a_flag_with_a_letter_missing", 2, ["--horizon", "3", "--modle", "naive"],
      r"'--modle' is not known here\. Did you mean --model\?"),
     ("a_flag_cut_short", 2, ["--horizon", "3", "--quie"], r"'--quie' is not known here\. Did you mean --quiet\?"),
@@ -74,6 +73,11 @@ for row in FLAGS:
 @corpus.add(2, r"No verb is called 'forcast'\. Did you mean 'forecast'\?")
 def a_verb_with_a_letter_missing(folder: Path) -> list[str]:
     return ["forcast", str(sales_csv(folder)), "--horizon", "3"]
+
+
+@corpus.add(2, r"the following arguments are required: --horizon")
+def a_backtest_without_a_horizon(folder: Path) -> list[str]:
+    return ["backtest", str(sales_csv(folder)), "--run", str(folder / "run")]
 
 
 @corpus.add(2, r"the following arguments are required: SALES")

@@ -5,10 +5,13 @@ a saved model of its own. No file runs code when it is loaded; each file's hash 
 """
 
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from shelfcast.adjust.combination import NAME, Combination
 from shelfcast.models.base import Forecaster
-from shelfcast.models.registry import load_model, read_label, save_model
+from shelfcast.models.registry import load_model, read_label, read_places, save_model
 from shelfcast.panel import SalesPanel
 
 
@@ -36,3 +39,19 @@ def load_forecaster(folder: Path | str, *, panel: SalesPanel | None = None) -> F
 def check_forecaster(folder: Path | str) -> None:
     """Refuse a folder whose label says that it is no saved model of this version; quick, since nothing else is read."""
     read_label(Path(folder), also=(NAME,))
+
+
+def learned_horizon(folder: Path | str) -> Any:
+    """The horizon among a saved forecaster's settings, as it is written there; None where there is none."""
+    return read_label(Path(folder), also=(NAME,)).get("settings", {}).get("horizon")
+
+
+def learned_places(folder: Path | str) -> pl.DataFrame | None:
+    """The table of places that a saved forecaster learned with; None where it used none, or was saved before tables were kept.
+
+    Raises
+    ------
+    WeightsError
+        If the table is absent, damaged or changed.
+    """
+    return read_places(Path(folder), also=(NAME,))

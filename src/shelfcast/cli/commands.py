@@ -70,12 +70,11 @@ def fit(options: argparse.Namespace) -> int:
     result = workflow.fit(_forecast_settings(options), say=_say(options), progress=progress.for_terminal())
     if options.json:
         return _json(result)
-    print(f"Fitted {result['model']} on {result['series']:,} series.")
+    print(f"Fitted {result['model']} on {result['series']:,} series, for {result['horizon']:,} periods ahead.")
     if result["training"] is not None:
         print(f"{printable(result['training']['told'])}\nOpen  {Path(options.run) / 'training.html'}")
-    beside = [*(f"--places {f}" for f in [options.places] if f), *(f"--static {f}" for f in options.static),
-              *(f"--covariates {f}" for f in options.covariates)]
-    print(printable(" ".join(["Next: shelfcast forecast SALES", *beside, f"--horizon {options.horizon} --model {options.run}"])))
+    beside = [*(f"--static {f}" for f in options.static), *(f"--covariates {f}" for f in options.covariates)]
+    print(printable(" ".join(["Next: shelfcast forecast SALES", *beside, f"--model {options.run}"])))
     return 0
 
 

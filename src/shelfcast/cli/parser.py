@@ -13,6 +13,8 @@ from shelfcast.names import LEVELS, ROLES
 EPILOG = """exit codes: 0 fine (findings may be told) | 1 the data: an ERROR finding for `check`, nothing could be written for
 the rest | 2 wrong usage, or no such file | 3 an optional part is missing | 70 our bug | 130 interrupted"""
 
+_BY_DATA = "as far as known covariates reach, or by frequency: 28 days, 13 weeks, 6 months"
+
 
 class Parser(argparse.ArgumentParser):
     """Argparse that guesses what a mistyped flag meant, and never abbreviates."""
@@ -157,7 +159,8 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 def _model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="auto|NAME|FOLDER", default="auto",
-                        help="a name of `shelfcast models`, the folder of a fitted model or of a run with one, or auto (default)")
+                        help="a name of `shelfcast models`, auto (default), or the folder of a fitted model or of a run with "
+                             "one, which keeps its horizon and its table of places")
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_options, dest="options",
                         help="a setting of the model, or @FILE: those of a best.toml that `shelfcast tune` wrote; repeatable")
     _budget(parser)
@@ -198,7 +201,8 @@ def _fit(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
     _rules(parser)
     _model(parser)
-    parser.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods that the model will be asked for")
+    parser.add_argument("--horizon", metavar="N", type=_whole,
+                        help=f"periods that the model will be asked for; default: {_BY_DATA}")
     parser.add_argument("--run", metavar="FOLDER", required=True,
                         help="run folder to write; the model is in it. While a network is trained, what is needed to go on lies in "
                              "FOLDER.partial: killed and started again, the same command goes on from there")
@@ -209,7 +213,9 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     _sales(parser)
     _rules(parser)
     group = parser.add_argument_group("forecasting")
-    group.add_argument("--horizon", metavar="N", type=_whole, required=True, help="periods to forecast after the cutoff")
+    group.add_argument("--horizon", metavar="N", type=_whole,
+                       help=f"periods to forecast after the cutoff; default: as many as the model in a FOLDER learned, else "
+                            f"{_BY_DATA}")
     _model(group)  # type: ignore[arg-type]
     group.add_argument("--levels", metavar="0.1,...", type=_levels, default=LEVELS,
                        help=f"quantile levels of the output ({', '.join(f'{q:g}' for q in LEVELS)})")
@@ -295,7 +301,7 @@ def _tune(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
                        help="a setting that is fixed, not searched; repeatable")
     group.add_argument("--horizon", metavar="N", type=_whole,
-                       help="periods to forecast in each window; default: as far as known covariates reach, or 28 days, 13 weeks")
+                       help=f"periods to forecast in each window; default: {_BY_DATA}")
     group.add_argument("--windows", metavar="K", type=_whole,
                        help="windows of the past to choose by, beside the last one (2, or 1 where the past is short)")
     group.add_argument("--max-series", metavar="N", type=_whole, default=5_000,

@@ -11,7 +11,7 @@ import polars as pl
 
 import shelfcast
 from shelfcast.adjust.override_table import Overrides
-from shelfcast.adjust.saving import check_forecaster, save_forecaster
+from shelfcast.adjust.saving import check_forecaster, learned_places, save_forecaster
 from shelfcast.data.hierarchy import Hierarchy
 from shelfcast.errors import SettingsError, SourceError, masked, printable, shorten, shorten_path
 from shelfcast.evaluate.backtest import Backtest, backtest
@@ -34,8 +34,9 @@ from shelfcast.show.gather import gather
 from shelfcast.show.report import write_report
 from shelfcast.workflow.automatic import AutoForecaster
 from shelfcast.workflow.choosing import account_of, check_options, choose_model, fitted_folder, is_fitted_folder
+from shelfcast.workflow.horizons import horizon_before_reading, horizon_by_data, told_horizon
 from shelfcast.workflow.overriding import Planned, asked_overrides, check_overrides, overriding
-from shelfcast.workflow.preparing import Clock, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
+from shelfcast.workflow.preparing import Clock, Places, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
 from shelfcast.workflow.proving import score_of_proof
 from shelfcast.workflow.reconciling import Coherent, asked_hierarchy, reconciling
 from shelfcast.workflow.training import account_of_training, fit_kept, kept, refuse_trained, stood_back, write_training
@@ -60,29 +61,30 @@ class ForecastResult:
 
 
 def fit(settings: ForecastSettings, *, say: Say = silent, progress: Progress | None = None) -> Mapping[str, Any]:
-    """Fit a model on all history and keep it in `settings.run`."""
-    if settings.run is None:
+    """Fit a model on all history and keep it in `settings.run`; a horizon that is not given is chosen, and told."""
+    run = settings.run
+    if run is None:
         raise SettingsError("Fitting needs a folder to keep the model in: give --run FOLDER.")
     _refuse_early(settings)
     clock, progress = Clock(), progress or Silent()
-    prepared = prepare(settings, clock, say, progress)
+    settings, prepared = _prepare(settings, clock, say, progress)
     model, why = choose_model(replace(settings, backtest=False), prepared.panel)  # one fit alone: the whole budget is its own
-    with kept(settings.run, model) as place:
+    with kept(run, model) as place:
         with clock("fit"):
             fit_kept(model, prepared.panel, place, say=say, progress=progress)
         why = _settled(model, why, say)
         manifest = _with_account(manifest_of("fit", settings, prepared, model, why, clock), model)
-        with whole_folder(settings.run) as folder:
+        with whole_folder(run) as folder:
             save_forecaster(model, folder / MODEL, panel=prepared.panel)
             write_training(folder, model, prepared.panel, manifest, title=_title(settings))
             (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
             manifest.write(folder, settings=as_json(settings))
     return {"verb": "fit", "model": model.traits.name, "why_model": why, "auto": account_of(model), "series": len(prepared.panel),
-            "training": account_of_training(model), "files": {"run": str(settings.run)}}
+            "horizon": settings.horizon, "training": account_of_training(model), "files": {"run": str(run)}}
 
 
 def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progress | None = None) -> ForecastResult:
-    """Forecast every series that is still sold; write what was asked for.
+    """Forecast every series that is still sold; write what was asked for. A horizon that is not given is chosen, and told.
 
     Raises
     ------
@@ -94,12 +96,12 @@ def forecast(settings: ForecastSettings, *, say: Say = silent, progress: Progres
     _refuse_early(settings)
     overrides = asked_overrides(settings)
     clock, progress = Clock(), progress or Silent()
-    prepared = prepare(settings, clock, say, progress)
+    settings, prepared = _prepare(settings, clock, say, progress)
     check_overrides(overrides, prepared.cleaned.panel)
     panel = prepared.panel
     hierarchy = asked_hierarchy(settings, panel, prepared.lines.columns)
-    require_future(panel, settings.horizon)
     model, why = choose_model(settings, panel)
+    require_future(panel, settings.ahead)
     say(f"Model: {model.traits.name} ({why}).")
     to_fit = model.traits.needs_fit and not is_fitted_folder(settings.model)
     with kept(settings.run if to_fit else None, model) as place:
@@ -125,7 +127,7 @@ def _forecast(settings: ForecastSettings, prepared: Prepared, model: Forecaster,
     with ForecastBatches() as batches:
         with clock("predict"), stage(progress, "forecasting", len(panel)) as bar:
             for part in panel.chunks(settings.batch if model.traits.series_apart else len(panel)):
-                batches.add(model.predict(part, horizon=settings.horizon, levels=settings.all_levels))
+                batches.add(model.predict(part, horizon=settings.ahead, levels=settings.all_levels))
                 bar.advance(len(part))
         with (reconciling(batches, hierarchy, settings, panel, clock=clock, say=say, progress=progress) as coherent,
               overriding(coherent.batches, overrides, prepared, say=say, progress=progress) as planned):
@@ -164,6 +166,29 @@ def demo_settings(folder: Path) -> ForecastSettings:
                             run=folder / "run", report=folder / "report.html")
 
 
+def _prepare(settings: ForecastSettings, clock: Clock, say: Say, progress: Progress) -> tuple[ForecastSettings, Prepared]:
+    """The sales, and settings whose horizon is settled; a fitted model's folder brings both its horizon and its places."""
+    asked = settings.horizon
+    settings, why = horizon_before_reading(settings)
+    prepared = prepare(settings, clock, say, progress, places=_places_of_model(settings))
+    if settings.horizon is None:
+        ahead, why = horizon_by_data(prepared.panel)
+        settings = replace(settings, horizon=ahead)
+    if asked is None:
+        told = told_horizon(prepared.panel, settings.ahead, why)
+        say(told)
+        prepared = replace(prepared, told=(told,))
+    return settings, prepared
+
+
+def _places_of_model(settings: ForecastSettings) -> Places | None:
+    """The places that a fitted model learned with, where no table of places is given."""
+    if settings.places is not None or not is_fitted_folder(settings.model):
+        return None
+    table = learned_places(fitted_folder(settings.model))
+    return None if table is None else Places(table=table, source=f"the model in {shorten_path(settings.model)!r}")
+
+
 def _refuse_early(settings: ForecastSettings) -> None:
     """What would fail in the end is said before the work starts: targets, and the name of the model."""
     several = settings.static if isinstance(settings.static, tuple | list) else (settings.static,)
@@ -186,6 +211,7 @@ def _refuse_early(settings: ForecastSettings) -> None:
             raise SourceError(f"There is no folder {shorten_path(settings.model)!r}, so no model. Give the folder that `shelfcast "
                               f"fit --run` or `shelfcast forecast --run` wrote, or a name: {', '.join(model_names())}.")
         check_forecaster(fitted_folder(settings.model))
+        horizon_before_reading(settings)
     elif settings.model != "auto":
         made = make_model(settings.model, settings.options)
         if settings.run is not None and resumes(made):
@@ -238,10 +264,10 @@ def _scored(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, sa
 
 def _backtest(settings: ForecastSettings, model: Forecaster, panel: SalesPanel, say: Say, progress: Progress) -> Backtest | None:
     length = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
-    if length < 2 * settings.horizon:
+    if length < 2 * settings.ahead:
         say(f"No backtest: {length} periods of history cannot be split into a past and a window of {settings.horizon}.")
         return None
-    return backtest(model, panel, horizon=settings.horizon, rival=make_model("naive"), max_series=BACKTEST_SERIES,
+    return backtest(model, panel, horizon=settings.ahead, rival=make_model("naive"), max_series=BACKTEST_SERIES,
                     seed=settings.seed, progress=progress)
 
 

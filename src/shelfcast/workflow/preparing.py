@@ -14,6 +14,7 @@ import polars as pl
 from shelfcast.data.check import check_sales
 from shelfcast.data.clean import Cleaned, CleanSettings, clean_sales
 from shelfcast.data.cleaning.flaws import REJECTING
+from shelfcast.data.columns.beside import add_places
 from shelfcast.data.findings import SEVERITIES, Finding, Findings
 from shelfcast.data.formats.tables import unreadable
 from shelfcast.data.lifecycle import judge
@@ -52,14 +53,23 @@ class Clock:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Places:
+    """A table of places that was not given with the sales, and where it is from."""
+
+    table: pl.DataFrame
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Sales that were read, checked and cleaned, with the series that are still sold."""
+    """Sales that were read, checked and cleaned, with the series that are still sold; `told` of what was chosen after that."""
 
     lines: SalesLines
     findings: Findings
     cleaned: Cleaned
     panel: SalesPanel
     withdrawn: pl.DataFrame
+    told: tuple[str, ...] = ()
 
 
 def check(settings: SalesSettings, *, horizon: int = 0, say: Say = silent, progress: Progress | None = None) -> Findings:
@@ -97,10 +107,19 @@ def is_among(target: Path, given: str) -> bool:
     return fnmatchcase(str(target.resolve()), str(Path(given).absolute()))
 
 
-def read(settings: SalesSettings, say: Say) -> SalesLines:
+def read(settings: SalesSettings, say: Say, *, places: Places | None = None) -> SalesLines:
+    """The sales and what belongs to them.
+
+    Parameters
+    ----------
+    places : a table of places for what the sales and what was given with them do not tell
+    """
     lines = read_sales(settings.sales, columns=settings.columns, freq=settings.freq, covariates=settings.covariates,
                        known=settings.known, past=settings.past, static=settings.static, places=settings.places,
                        query=settings.query, absent=settings.absent)
+    if places is not None:
+        with reading(lines):
+            lines = add_places(lines, places.table, source=places.source)
     for sentence in lines.told:
         say(sentence)
     return lines
@@ -126,8 +145,9 @@ def rules(settings: SalesSettings) -> CleanSettings:
     return CleanSettings(**{"returns": settings.returns, **settings.rules})
 
 
-def prepare(settings: ForecastSettings, clock: Clock, say: Say, progress: Progress) -> Prepared:
-    lines, findings, cleaned = prepare_all(settings, clock, say, progress, horizon=settings.horizon)
+def prepare(settings: ForecastSettings, clock: Clock, say: Say, progress: Progress, *, places: Places | None = None) -> Prepared:
+    """Sales ready to forecast; where no horizon is given yet, it is not checked that known covariates reach so far."""
+    lines, findings, cleaned = prepare_all(settings, clock, say, progress, horizon=settings.horizon or 0, places=places)
     judged = judge(cleaned.panel)
     sold = judged["sold"].to_numpy()
     if not sold.any():
@@ -143,10 +163,10 @@ def prepare(settings: ForecastSettings, clock: Clock, say: Say, progress: Progre
 
 
 def prepare_all(settings: SalesSettings, clock: Clock, say: Say, progress: Progress, *,
-                horizon: int) -> tuple[SalesLines, Findings, Cleaned]:
+                horizon: int, places: Places | None = None) -> tuple[SalesLines, Findings, Cleaned]:
     """Read, check and clean, every series whether it is still sold or not; refuse what cannot be used."""
     with clock("read"):
-        lines = read(settings, say)
+        lines = read(settings, say, places=places)
     with clock("check"), reading(lines):
         findings = check_sales(lines, horizon=horizon, cutoff=settings.cutoff, progress=progress)
     with clock("clean"), reading(lines):
@@ -194,5 +214,5 @@ def manifest_of(verb: str, settings: ForecastSettings, prepared: Prepared, model
               **{f"findings_{k.lower()}": v for k, v in severities(prepared.findings).items()}}
     return Manifest(verb=verb, model=model.traits.name, why_model=why, device=DEVICE, why_device=WHY_DEVICE, seed=settings.seed,
                     fingerprint=panel.fingerprint(), cutoff=str(panel.frequency.date(panel.cutoff)), frequency=str(panel.frequency),
-                    horizon=settings.horizon, seconds=dict(clock.seconds), counts=counts,
-                    notes=(*prepared.lines.told, *prepared.cleaned.told))
+                    horizon=settings.ahead, seconds=dict(clock.seconds), counts=counts,
+                    notes=(*prepared.lines.told, *prepared.cleaned.told, *prepared.told))

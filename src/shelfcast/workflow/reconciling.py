@@ -162,7 +162,7 @@ class Summing:
     def of(cls, settings: ForecastSettings) -> Self:
         """As a forecast was asked for."""
         assert settings.reconcile is not None  # the settings see to it
-        return cls(how=settings.reconcile, model=settings.model, options=settings.options, horizon=settings.horizon,
+        return cls(how=settings.reconcile, model=settings.model, options=settings.options, horizon=settings.ahead,
                    levels=settings.all_levels, seed=settings.seed, batch=settings.batch)
 
     def replays(self, panel: SalesPanel) -> int:

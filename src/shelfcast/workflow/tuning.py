@@ -26,7 +26,6 @@ from shelfcast.errors import SettingsError, UnknownNameError, masked, printable,
 from shelfcast.evaluate.search import Found, SearchSettings, search
 from shelfcast.evaluate.study import Tried, require_optuna
 from shelfcast.files import check_folder, remove_partials, whole_file
-from shelfcast.models.boosted_rows import DEFAULT_HORIZON
 from shelfcast.models.registry import make_model, model_names
 from shelfcast.models.spaces import Space, search_space
 from shelfcast.operate.runs import Manifest, code_hash, harmless_csv
@@ -36,6 +35,7 @@ from shelfcast.progress import Progress, Silent
 from shelfcast.settings import TuneSettings, as_json, options_to_toml, to_toml
 from shelfcast.show.tuning_page import write_tuning
 from shelfcast.workflow.choosing import is_fitted_folder
+from shelfcast.workflow.horizons import horizon_by_data
 from shelfcast.workflow.preparing import DEVICE, WHY_DEVICE, Clock, Say, prepare_all, rules, severities, silent
 from shelfcast.workflow.trying import METRIC, WindowLoss, WindowPlan, plan_windows
 
@@ -88,7 +88,7 @@ def tune(settings: TuneSettings, *, say: Say = silent, progress: Progress | None
     seconds, progress = Clock(), progress or Silent()
     lines, findings, cleaned = prepare_all(settings, seconds, say, progress, horizon=0)
     panel = cleaned.panel
-    horizon = settings.horizon or panel.horizon_given() or DEFAULT_HORIZON[panel.frequency.unit]
+    horizon = settings.horizon or horizon_by_data(panel)[0]
     space = search_space(settings.model, unit=panel.frequency.unit).without(settings.options)
     plan = plan_windows(panel, horizon=horizon, asked=settings.windows)
     say(_told_windows(plan, panel, horizon))

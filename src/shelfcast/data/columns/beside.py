@@ -4,7 +4,7 @@ Their keys are recognised as in the sales, without regard to case, and take the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import polars as pl
@@ -13,7 +13,7 @@ from shelfcast.data.columns.dialects import COMPANIONS, KNOWN, Given, names_of, 
 from shelfcast.data.columns.joined import are_parts, split_ids
 from shelfcast.data.columns.typed import Purpose, like_keys, typed_columns
 from shelfcast.data.formats.tables import Source, Table, open_table
-from shelfcast.data.lines import Covariates, refuse_reserved
+from shelfcast.data.lines import Covariates, SalesLines, refuse_reserved
 from shelfcast.data.sources.dialect import Dialect
 from shelfcast.errors import DataError, UnknownNameError, shorten
 from shelfcast.names import AVAILABLE, DATE, ITEM, KEYS, LATITUDE, LOCATION, LONGITUDE, PRICE, PROMO, ROLES, SALES, STOCK, Kind
@@ -105,16 +105,19 @@ def find_covariates(sources: Sequence[Source | Table], *, declared: Mapping[str,
 def _must_meet(frame: pl.LazyFrame, lines: pl.LazyFrame, keys: Sequence[str], name: str) -> None:
     """A table whose items or places are none of the sales' was meant for other sales, or names them otherwise."""
     for key in keys:
-        theirs = frame.select(key).drop_nulls().unique()
-        for ours in (lines.select(key).head(_SAMPLE), lines.select(key)):  # a beginning is enough where they meet
-            if theirs.join(ours.unique(), on=key, how="semi").head(1).collect(engine="streaming").height:
-                break
-        else:
+        if not _meet(frame, lines, key):
             firsts = [f.select(key).drop_nulls().head(_SAMPLE).unique(maintain_order=True).head(3).collect()
                       for f in (frame, lines)]
             has, have = (", ".join(shorten(v, 20) for v in f[key]) or "none" for f in firsts)
             raise DataError(f"No {key} of {name} is in the sales: it has {has}, the sales have {have}. "
                             f"Name them alike, or name its {key} column: --columns {key}=...")
+
+
+def _meet(frame: pl.LazyFrame, lines: pl.LazyFrame, key: str) -> bool:
+    """Whether a table and the sales have one item, or place, in common."""
+    theirs = frame.select(key).drop_nulls().unique()
+    return any(theirs.join(ours.unique(), on=key, how="semi").head(1).collect(engine="streaming").height
+               for ours in (lines.select(key).head(_SAMPLE), lines.select(key)))  # a beginning is enough where they meet
 
 
 def _wanted(side: _Side, declared: Mapping[str, Kind], found: Mapping[str, str], out: Beside) -> dict[str, str]:
@@ -190,6 +193,26 @@ def find_places(source: Source | Table, others: pl.DataFrame | None, *, sales_co
     _must_meet(frame.lazy(), lines, [LOCATION], side.table.name)
     told = [*where.told, *told]
     return frame if others is None else _put_together(frame, others, LOCATION), told
+
+
+def add_places(lines: SalesLines, places: pl.DataFrame, *, source: str) -> SalesLines:
+    """Sales with what a table of places tells that they do not tell themselves; as they were where that is nothing, or where none
+    of its places is theirs.
+
+    Parameters
+    ----------
+    places : `location` and attributes, by our names
+    source : where it is from, for the sentence
+    """
+    own, schema = lines.places, lines.frame.collect_schema()
+    more = [c for c in places.columns if c != LOCATION and (own is None or c not in own.columns)]
+    if not more or LOCATION not in schema:
+        return lines
+    frame = like_keys(places.lazy().select(LOCATION, *more), {LOCATION: schema[LOCATION]}, [LOCATION]).collect()
+    if not _meet(frame.lazy(), lines.frame, LOCATION):
+        return lines
+    told = f"Attributes of {frame.height:,} locations from {source}: {', '.join(shorten(c, 30) for c in more[:12])}."
+    return replace(lines, places=frame if own is None else _put_together(own, frame, LOCATION), told=(*lines.told, told))
 
 
 def _attributes(side: _Side, key: str, keys: Mapping[str, pl.DataType],
