@@ -1,11 +1,16 @@
-"""Write docs/cli.md and docs/sources.md from the program itself, or with --check say whether they are fresh.
+"""Write docs/cli.md, docs/sources.md and docs/settings.md from the program itself, or with --check say whether they are fresh.
 
 Docs that are made cannot lie.
 """
 
 import os
+import re
 import sys
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 os.environ["COLUMNS"] = "110"  # argparse wraps by the terminal's width; the page must not depend on it
 
@@ -14,6 +19,11 @@ from shelfcast.data.columns.dialects import COMPANIONS, KNOWN
 from shelfcast.data.folders import BUNDLES
 from shelfcast.data.sources.bundle import Bundle, File, Piece
 from shelfcast.data.sources.dialect import Dialect
+from shelfcast.models.boosted import BoostedSettings
+from shelfcast.models.profile import ProfileSettings
+from shelfcast.models.spacetime import SpaceTimeSettings
+from shelfcast.nn.augment import AugmentSettings
+from shelfcast.nn.training import TrainingSettings
 
 DOCS = Path(__file__).resolve().parent
 
@@ -99,7 +109,79 @@ def _dialect(dialect: Dialect) -> str:
     return f"| {dialect.title} | {', '.join(dialect.signature)} | {roles} |\n"
 
 
-PAGES = {"cli.md": reference, "sources.md": sources}
+SETTINGS = """# Settings of the models
+
+Made from the program by `make docs`; do not edit.
+
+Give them as `--set width=32,steps=2000`, from a file (`--set @FILE.toml`), or from Python:
+
+    make_model("spacetime", {"width": 32, "steps": 2_000})
+
+None stands for leaving a setting out; its meaning says what then counts. What `shelfcast tune` searches of them, and how, says
+[tuning.md](tuning.md); what the parts of the network are, [space-time.md](space-time.md).
+"""
+MODELS = {"spacetime": SpaceTimeSettings, "boosted": BoostedSettings, "profile": ProfileSettings}
+ELSEWHERE = {"nn.training.TrainingSettings": TrainingSettings, "nn.augment": AugmentSettings}  # whose docstrings ours point to
+RENAMED = {"hiding": "channels"}  # {setting: its name there}
+
+
+def settings() -> str:
+    """The page of models' settings."""
+    return "\n".join([SETTINGS, *(_settings(name, one) for name, one in MODELS.items())])
+
+
+def _settings(model: str, settings: type) -> str:
+    told, kinds = _meanings(settings), get_type_hints(settings)
+    names = [f.name for f in fields(settings)]
+    listed = [n for group, _ in told for n in group]
+    if sorted(listed) != sorted(names):
+        sys.exit(f"{settings.__name__}: its docstring does not name the settings that it has: "
+                 f"{', '.join(sorted({*listed} ^ {*names}))}")
+    defaults = {f.name: f"{f.default:,}" if type(f.default) is int else str(f.default) for f in fields(settings)}
+    rows = "".join(f"| {_joined(f'`{n}`' for n in group)} | {_joined(dict.fromkeys(_kind(kinds[n]) for n in group))} "
+                   f"| {_joined(defaults[n] for n in group)} | {_of_some(meaning, kinds[group[0]])} |\n" for group, meaning in told)
+    return f"## {model}\n\n| setting | may be | default | meaning |\n|---|---|---|---|\n{rows}"
+
+
+def _meanings(settings: type) -> list[tuple[list[str], str]]:
+    """Names and meaning of each entry of a docstring's attributes; entries that point elsewhere are told as they are there."""
+    lines = (settings.__doc__ or "").partition("----------\n")[2].splitlines()
+    found: list[tuple[list[str], str]] = []
+    for line in filter(str.strip, lines):
+        if line.startswith(" " * 8):
+            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+        else:
+            names, _, meaning = line.strip().partition(" : ")
+            found.append((names.split(", "), meaning))
+    out: list[tuple[list[str], str]] = []
+    for group, meaning in found:
+        where = re.search(r"see `([\w.]+)`", meaning)
+        if where is None:
+            out.append((group, meaning))
+            continue
+        there = {name: text for names, text in _meanings(ELSEWHERE[where[1]]) for name in names}
+        out += [([name], there[RENAMED.get(name, name)]) for name in group]
+    return out
+
+
+def _of_some(meaning: str, kind: Any) -> str:
+    """What is told of None elsewhere is left out where a setting cannot be None."""
+    return meaning if type(None) in get_args(kind) else re.sub(r"; None: [^;]*", "", meaning)
+
+
+def _kind(kind: Any) -> str:
+    """A type in words; None is told by the meaning."""
+    kinds = [k for k in (get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)) if k is not type(None)]
+    if get_origin(kinds[0]) is Literal:
+        return ", ".join(f"`{v}`" for v in get_args(kinds[0]))
+    return {int: "whole number", float: "number", str: "text", bool: "true or false"}[kinds[0]]
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return ", ".join(parts)
+
+
+PAGES = {"cli.md": reference, "sources.md": sources, "settings.md": settings}
 
 if __name__ == "__main__":
     stale = []
