@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from shelfcast.cli.main import main
 from shelfcast.errors import WeightsError
 from shelfcast.models.registry import load_model, missing_package
 from shelfcast.nn.callbacks import CsvHistory
-from shelfcast.workflow.pieces import Plan
+from shelfcast.panel import SalesPanel
+from shelfcast.workflow.pieces import Plan, Task, run_task
 
 pytestmark = pytest.mark.skipif(missing_package("spacetime") is not None, reason="needs the extra train")
 
@@ -182,10 +184,39 @@ def test_a_fitted_network_forecasts_the_same_where_pytorch_is_not_installed(data
     assert "needs the package 'torch', which is not installed. Install it with: pip install 'shelfcast[train]'" in bare.stderr
 
 
-def test_coordinates_that_it_learned_with_are_asked_for_again(data, fitted, tmp_path, capsys):
-    flags = forecast_flags(data, fitted, tmp_path / "f.csv")
-    at = flags.index("--places")
-    assert main(flags[:at] + flags[at + 2:]) == 1
+def without(flags: list[str], *names: str) -> list[str]:
+    """A command without some of its flags and their values."""
+    for name in names:
+        at = flags.index(name)
+        flags = flags[:at] + flags[at + 2:]
+    return flags
+
+
+def test_a_folder_brings_the_places_and_the_horizon_that_it_learned_with(data, fitted, tmp_path, capsys):
+    given, kept = tmp_path / "given.parquet", tmp_path / "kept.parquet"
+    assert main([*forecast_flags(data, fitted, given), "--run", str(tmp_path / "given")]) == 0
+    flags = [f for f in without(forecast_flags(data, fitted, kept), "--places", "--horizon") if f != "--quiet"]
+    assert main([*flags, "--run", str(tmp_path / "kept")]) == 0
+    said = capsys.readouterr().err
+    assert "Attributes of 4 locations from the model in" in said and "latitude, longitude." in said and "7 days, as the model" in said
+    assert_frame_equal(pl.read_parquet(kept), pl.read_parquet(given), check_exact=True)
+    one, other = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("given", "kept"))
+    assert one["fingerprint"] == other["fingerprint"] and one["horizon"] == other["horizon"] == 7
+    again = without(forecast_flags(data, tmp_path / "kept", tmp_path / "again.parquet"), "--places", "--horizon")
+    assert main(again) == 0, "the folder of a run with a fitted model keeps them, too"
+    assert_frame_equal(pl.read_parquet(tmp_path / "again.parquet"), pl.read_parquet(given), check_exact=True)
+
+
+def test_where_a_folder_keeps_no_places_or_others_they_are_asked_for(data, fitted, tmp_path, capsys):
+    shutil.copytree(fitted / "model", tmp_path / "old")
+    label = json.loads((tmp_path / "old" / "model.json").read_text())
+    del label["places"]  # as it was written before tables were kept
+    (tmp_path / "old" / "model.json").write_text(json.dumps(label))
+    assert main(without(forecast_flags(data, tmp_path / "old", tmp_path / "f.csv"), "--places")) == 1
+    assert "Give the same table of places (--places)" in capsys.readouterr().err
+    elsewhere = pl.read_csv(data / "sales.csv").with_columns(pl.col("store").str.to_uppercase() + " 2")
+    elsewhere.write_csv(tmp_path / "sales.csv")
+    assert main(without(forecast_flags(tmp_path, fitted, tmp_path / "f.csv"), "--places")) == 1
     assert "Give the same table of places (--places)" in capsys.readouterr().err
 
 
@@ -258,8 +289,42 @@ def test_a_damaged_checkpoint_says_which_file_to_remove(data, tmp_path, monkeypa
     assert main(fit_flags(data, tmp_path / "run", "--quiet")) == 0
 
 
+def test_a_command_under_torchrun_is_refused_before_anything_is_read_or_written(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(fit_flags(data, tmp_path / "run")) != 0
+    said = capsys.readouterr().err
+    assert "WORLD_SIZE=2" in said and "without torchrun" in said and "Several processes" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_processes_of_a_backtest_leave_a_network_its_threads(tmp_path):
     """Its numbers depend on them; those of trees do not."""
     plan = Plan(horizon=7, windows=1, step=7, own_ends=False, refit="every", models={"spacetime": {}, "boosted": {}}, levels=(0.5,),
                 seed=0, max_series=10, fingerprint="", folder=tmp_path, threads=4)
     assert plan.settings_of("spacetime") == {} and plan.settings_of("boosted") == {"threads": 4}
+
+
+@pytest.mark.parametrize("reconcile", [None, "bottom_up"])
+def test_a_backtest_of_a_sample_tells_of_a_series_what_a_backtest_of_all_of_them_tells(reconcile, tmp_path):
+    """Though the network looks at the other places: those that are not scored are there to be seen, too."""
+    rng = np.random.default_rng(1)
+    rows = [(i, p, date(2024, 1, 1) + timedelta(days=t), float(rng.poisson(3 + 2 * n + 4 * (t % 7 == 5))))
+            for n, p in enumerate(PLACES) for i in ("bread", "tea") for t in range(120)]
+    latitude, longitude = zip(*PLACES.values(), strict=True)
+    panel = SalesPanel.from_frame(pl.DataFrame(rows, schema=["item", "location", "date", "sales"], orient="row"), freq="D",
+                                  places=pl.DataFrame({"location": list(PLACES), "latitude": latitude, "longitude": longitude}))
+    options = {"steps": 4, "width": 8, "heads": 1, "layers": 1, "series": 16, "context": 28}
+    told = []
+    for size in (3, 100):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        plan = Plan(horizon=7, windows=1, step=7, own_ends=False, refit="every", models={"spacetime": options}, levels=(0.1, 0.5),
+                    seed=0, max_series=size, fingerprint="", folder=folder, hierarchy=("item",) if reconcile else (),
+                    reconcile=reconcile)
+        assert run_task((plan, panel), Task("spacetime", (0,))) == [0]
+        told.append(pl.concat(map(pl.read_parquet, sorted(folder.glob("spacetime-*/forecasts/*.parquet")))))
+    some, whole = told
+    assert some.select("item", "location").n_unique() == 3 and whole.select("item", "location").n_unique() == 8
+    shown = ["item", "location", "date", "mean", *([] if reconcile else ["q0.1", "q0.5"])]  # a sum's bands go by its own parts
+    same = whole.join(some, on=["item", "location"], how="semi")
+    assert_frame_equal(some.select(shown), same.select(shown), abs_tol=1e-9)

@@ -17,6 +17,7 @@ taken up.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,7 +27,7 @@ from typing import Any, Final
 import polars as pl
 
 import shelfcast
-from shelfcast.errors import shorten, shorten_path
+from shelfcast.errors import SettingsError, shorten, shorten_path
 from shelfcast.files import check_folder, whole_file
 from shelfcast.models.base import Forecaster, WeighsPlaces, resumes
 from shelfcast.nn.callbacks import HISTORY
@@ -58,6 +59,7 @@ def partial_folder(run: Path) -> Path:
 
 def refuse_trained(run: Path) -> None:
     """Refuse a run folder whose neighbour is not ours, or in which another process trains; before the work starts."""
+    _refuse_crew()
     check_folder(partial_folder(run), marks=[_ASKED, LOCK])
     refuse_taken(partial_folder(run), work=_WORK)
 
@@ -88,6 +90,7 @@ def fit_kept(model: Forecaster, panel: SalesPanel, place: Kept, *, say: Say, pro
         with stage(progress, "fitting", 1):
             model.fit(panel)
         return
+    _refuse_crew()
     if place.folder is None:
         model.fit(panel, progress=progress)
         return
@@ -144,6 +147,16 @@ def write_training(folder: Path, model: Forecaster, panel: SalesPanel, manifest:
 def stood_back(model: Forecaster) -> str:
     """Why a network was not trained and a simpler model answers; empty where it was."""
     return str(getattr(model, "reason_", "")) if resumes(model) else ""
+
+
+def _refuse_crew() -> None:
+    """Refuse to be one of several processes: each would read the sales anew and write the same run folder."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size != "1":
+        raise SettingsError(f"WORLD_SIZE={shorten(size)} says that this is one of several processes that train together, as "
+                            f"torchrun starts them, and a shelfcast command is one alone. Run it without torchrun (or unset "
+                            f"WORLD_SIZE); to share a training, call SpaceTime(...).fit(panel) in a Python program: see "
+                            f"'Several processes' in docs/space-time.md.")
 
 
 def _asked(model: Forecaster, panel: SalesPanel) -> dict[str, Any]:
