@@ -1,5 +1,6 @@
 """The space-time network as a model: it learns, is saved whole, goes beyond its horizon, and stands back where history is short."""
 
+import json
 import pickle
 from dataclasses import replace
 from datetime import date, timedelta
@@ -222,6 +223,16 @@ def test_a_saved_network_is_plain_files_and_forecasts_the_same_to_the_bit(model,
     assert SpaceTime.load(tmp_path / "again").onnx_ == model.onnx_
 
 
+def test_a_folder_of_a_version_with_other_settings_forecasts_the_same(model, panel, forecast, tmp_path):
+    """How it was trained is told; what it forecasts lies in the network's graph and weights."""
+    model.save(tmp_path)
+    about = json.loads((tmp_path / "spacetime.json").read_text(encoding="utf-8"))
+    about["settings"] = {k: v for k, v in about["settings"].items() if k != "events"} | {"of_a_later_version": 3}
+    del about["network"]["layout"]["gaps"], about["network"]["geography"]["located"]  # as before there were any
+    (tmp_path / "spacetime.json").write_text(json.dumps(about), encoding="utf-8")
+    np.testing.assert_array_equal(SpaceTime.load(tmp_path).predict(panel, horizon=HORIZON).quantiles, forecast.quantiles)
+
+
 @pytest.mark.parametrize("name", ["network.safetensors", "network.onnx", "spacetime.json", "pooled.npz"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_folder_with_a_damaged_file_is_refused_in_words(model, tmp_path, name, damage):
@@ -245,7 +256,8 @@ def test_a_fitted_network_goes_into_another_process(model, panel, forecast):
 @pytest.mark.parametrize("wrong", [{"width": 10}, {"width": 0}, {"steps": 0}, {"rate": 0.0}, {"rate": -1.0}, {"dropout": 1.0},
                                    {"cold": -0.1}, {"seed": -1}, {"patience": 0}, {"accumulate": 0}, {"ema": 1.0}, {"clip": 0.0},
                                    {"weight_decay": -1.0}, {"threads": 0}, {"context": 0}, {"horizon": 0}, {"patch": 0},
-                                   {"width": 10**6}], ids=str)
+                                   {"width": 10**6}, {"weight_decay": float("nan")}, {"shocks": float("nan")},
+                                   {"events": float("inf")}, {"rate": float("nan")}, {"events": -0.1}], ids=str)
 def test_settings_out_of_range_are_refused_by_name_when_they_are_made(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         SpaceTimeSettings(**wrong)
