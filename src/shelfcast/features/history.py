@@ -11,6 +11,7 @@ import numpy as np
 from shelfcast.periods import Frequency
 
 TINY = 1e-9
+BLIND = 0.15  # weight of origins that do not know last year, where the forecast does: what is learned there is another task
 EFFECT_VARIANCE = 0.02  # how much true effects of a cell differ between series (squared share of the level)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from shelfcast.features.block import Block, cells_of, make_block
-from shelfcast.features.history import TINY, Rhythm
+from shelfcast.features.history import BLIND, TINY, Rhythm
 from shelfcast.features.pooled import Piece, Pooled, group_codes, group_keys, pool
 from shelfcast.features.scheme import Scheme, learn_scheme
 from shelfcast.features.table import BASE_TERMS, Standing, base_terms, choose_crossed, choose_drivers, stand
@@ -28,7 +28,6 @@ YEARS_FOR_SEASON = 1.0  # of history, for the position in the year to be a featu
 MOST_OF_A_YEAR = 0.8
 FEWEST_SERIES = 25  # of an origin's series that look at the same steps ahead
 MOST_PARTS = 8  # of an origin's series, each with steps of its own: what all series meet in a period is one event, not many
-BLIND = 0.15  # weight of origins that do not know last year, where the forecast does: what is learned there is another task
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 
 from shelfcast.errors import SettingsError
 from shelfcast.features.block import Block
+from shelfcast.features.history import BLIND
 from shelfcast.features.places import RELATIONS
 from shelfcast.nn.batch import Batch
 from shelfcast.nn.channels import Snapshot
@@ -32,7 +33,6 @@ ORIGINS_A_VISIT = 4
 MIRRORED_A_VISIT = 2  # origins of the past run backwards, where history spans years
 HALF_LIFE_YEARS = 2.0  # of an origin's weight
 WORLDS_A_VIEW = 4  # of made-up events
-BLIND = 0.15  # weight of origins that do not know last year, where the forecast does
 SERIES_A_BATCH = 256
 _VALIDATED = 4_096  # series, about
 

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from shelfcast.features.globe import EARTH
 from shelfcast.show import numerals
 from shelfcast.show.charts import nice_ticks
 
@@ -20,7 +21,6 @@ TALLEST, FLATTEST = 760, 360
 MARGIN: Final = 40
 MOST_POINTS: Final = 1500  # more only hide each other and make the file heavy
 CLASSES: Final = (-0.25, -0.1, -0.02, 0.02, 0.1, 0.25)  # borders between the seven colours of change
-EARTH: Final = 6371.0  # km, mean radius
 
 
 @dataclass(frozen=True)

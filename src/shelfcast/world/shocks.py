@@ -2,13 +2,15 @@
 
 import numpy as np
 
+from shelfcast.features.globe import EARTH
 from shelfcast.world.arrays import Array, days_of, namespace
-
-EARTH = 6371.0  # kilometres
 
 
 def distance(latitude: Array, longitude: Array) -> Array:
-    """Kilometres between all places along the globe (haversine formula): (P,), (P,) degrees to (P, P)."""
+    """Kilometres between all places along the globe (haversine formula): (P,), (P,) degrees to (P, P).
+
+    `features.globe` measures with numpy alone; a world may be made of tensors.
+    """
     xp = namespace(latitude)
     lat, lon = latitude * (np.pi / 180.0), longitude * (np.pi / 180.0)
     half = (xp.sin((lat[:, None] - lat[None, :]) / 2) ** 2
