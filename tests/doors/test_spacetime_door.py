@@ -198,7 +198,8 @@ def test_a_folder_brings_the_places_and_the_horizon_that_it_learned_with(data, f
     flags = [f for f in without(forecast_flags(data, fitted, kept), "--places", "--horizon") if f != "--quiet"]
     assert main([*flags, "--run", str(tmp_path / "kept")]) == 0
     said = capsys.readouterr().err
-    assert "Attributes of 4 locations from the model in" in said and "latitude, longitude." in said and "7 days, as the model" in said
+    assert "Attributes of 4 locations from the model in" in said and "latitude, longitude." in said
+    assert "No --horizon is given: 7 days, as the model in" in said
     assert_frame_equal(pl.read_parquet(kept), pl.read_parquet(given), check_exact=True)
     one, other = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("given", "kept"))
     assert one["fingerprint"] == other["fingerprint"] and one["horizon"] == other["horizon"] == 7
