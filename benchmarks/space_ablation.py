@@ -233,12 +233,13 @@ def markdown(rows: pl.DataFrame) -> str:
     lines = []
     for (name,), part in newest.group_by("set", maintain_order=True):
         lines += [f"### {name}", "", "| temporal | spatial | fusion | SQL | skill over no space | WQL | skill over no space "
-                  "| fit, s | parameters |", "|---|---|---|---|---|---|---|---|---|"]
+                  "| trainings | fit, s | parameters |",
+                  "|---|---|---|---|---|---|---|---|---|---|"]
         for row in part.sort("temporal", maintain_order=True).iter_rows(named=True):
             said = [_skill(*(row[f"{m} skill{end}"] for end in ("", " low", " high"))) for m in MEASURED]
             rest = ["" if row[k] is None else f"{row[k]:{kind}}" for k, kind in (("fit_s", ".0f"), ("parameters", ",.0f"))]
             lines.append(f"| {row['temporal']} | {row['spatial']} | {row['fusion']} | {row['SQL']:.4f} | {said[0]} | "
-                         f"{row['WQL']:.4f} | {said[1]} | {rest[0]} | {rest[1]} |")
+                         f"{row['WQL']:.4f} | {said[1]} | {len(str(row['seed']).split())} | {rest[0]} | {rest[1]} |")
         how = ", ".join(f"{r['model']} {r['settings'] or ''}".strip() + f", seeds {r['seed']}, commit {r['begun']}"
                         for r in part.unique(["model", "settings", "seed", "begun"], maintain_order=True).iter_rows(named=True))
         lines += ["", f"{how}.", ""]
