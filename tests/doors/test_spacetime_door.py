@@ -242,7 +242,7 @@ def test_damage_is_an_error_that_says_what_to_do(name, signed, fitted, tmp_path)
     ("temporal=transfromer", "Did you mean 'transformer'? Known: transformer, lstm, gru, mlp, conv."),
     ("spatial=graf", "No mixer of places is called 'graf'. Did you mean 'graph'? Known: attention, graph, conv, none."),
     ("fusion=sum", "No way of fusion is called 'sum'. Known: gate, concat, attention."),
-    ("steps=many", "it must be a whole number"), ("rate=-1", "rate is -1; it must be above 0"),
+    ("steps=many", "it must be a whole number"), ("rate=-1", "rate is -1; it must be a number above 0"),
     ("width=30", "the width must be a multiple of twice the heads"), ("layer=2", "Did you mean 'layers'?"),
 ])
 def test_settings_are_checked_before_anything_is_read(given, said, tmp_path, capsys):
