@@ -66,13 +66,8 @@ def lowered() -> int:
 
 
 @cache
-def beside_peers(words: str = "") -> dict[str, dict[str, float]]:
-    """By peer's network: our worst SQL and WQL over its, and our least windows a second over its, over the tasks to choose on.
-
-    Parameters
-    ----------
-    words : other settings of ours
-    """
+def beside_peers() -> dict[str, dict[str, float]]:
+    """By peer's network: our worst SQL and WQL over its, and our least windows a second over its, over the tasks to choose on."""
     sys.path.append(str(HERE / "peers"))
     from networks import BESIDE, TASKS, ratios, rows_of, written
 
@@ -80,7 +75,7 @@ def beside_peers(words: str = "") -> dict[str, dict[str, float]]:
     rows = []
     for task in TASKS:
         folder, truth = written(f"{task}-window1", task, asked)
-        rows += list(rows_of(folder, truth, chosen=list(BESIDE), words=words, seconds=60.0, limit=3_600.0))
+        rows += list(rows_of(folder, truth, chosen=list(BESIDE), words="", seconds=60.0, limit=3_600.0))
     found: dict[str, dict[str, float]] = {}
     for one in ratios(rows):
         worst = found.setdefault(str(one["model"]), {"loss": 0.0, "speed": float("inf")})

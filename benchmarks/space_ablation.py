@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm, t
 
 from provenance import HERE, ROOT, append_row, commit
 from shelfcast.evaluate.contest import MEASURES, contest_of
@@ -37,6 +36,7 @@ from shelfcast.evaluate.resampling import (
     resample,
     skill_of,
     spread_of,
+    widening,
 )
 from shelfcast.models.base import Forecaster
 from shelfcast.models.registry import setting_names
@@ -180,8 +180,7 @@ def skill_over_trainings(found: Replicates, trainings: int, settings: Resampling
     value, draw = float(log_ratio(found.estimate)), np.random.default_rng(settings.seed)
     drawn = np.concatenate([found.estimate[draw.integers(trainings, size=(settings.replicates, trainings)) + side]
                             for side in (0, trainings)], axis=1)
-    widening = np.sqrt(trainings / (trainings - 1)) * t.ppf(0.975, trainings - 1) / norm.ppf(0.975)
-    spread = spread_of(found, log_ratio, settings) + widening * (log_ratio(drawn) - value)
+    spread = spread_of(found, log_ratio, settings) + widening(trainings, settings) * (log_ratio(drawn) - value)
     low, high = np.quantile(spread, [(1 - settings.confidence) / 2, (1 + settings.confidence) / 2])
     places = interval_of(found, log_ratio, settings)
     return replace(places, value=-np.expm1(value), low=-np.expm1(high), high=-np.expm1(low))

@@ -212,10 +212,10 @@ def interval_of(found: Replicates, statistic: Statistic, settings: Resampling) -
 def spread_of(found: Replicates, statistic: Statistic, settings: Resampling) -> np.ndarray:
     """(R, ...), the statistic in each replicate, widened for few units and few windows."""
     value = statistic(found.estimate)
-    spread = value + _widening(found.units, settings) * (statistic(found.by_series) - value)
+    spread = value + widening(found.units, settings) * (statistic(found.by_series) - value)
     if found.by_window is None:
         return spread
-    return spread + _widening(found.windows // settings.block, settings) * (statistic(found.by_window) - value)
+    return spread + widening(found.windows // settings.block, settings) * (statistic(found.by_window) - value)
 
 
 def difference(a: int, b: int, *, target: float | None = None) -> Statistic:
@@ -420,7 +420,7 @@ def _replicates(part: Part, by_series: np.ndarray, settings: Resampling) -> Repl
                       int((total[-1] > 0).sum()))
 
 
-def _widening(units: int, settings: Resampling) -> float:
+def widening(units: int, settings: Resampling) -> float:
     """How much wider Student's t with the unbiased variance is than what drawing from `units` gives."""
     if not settings.few or units < 2:
         return 1.0

@@ -88,6 +88,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.location)
 
+    def spots_at(self, which: np.ndarray) -> np.ndarray:
+        """float (..., 2), latitude and longitude of places at positions (...,); nan for -1, which stands for none."""
+        return np.vstack([self.spots, [[np.nan, np.nan]]])[which]
+
     @property
     def located(self) -> np.ndarray:
         """bool (P,): the coordinates are known."""
@@ -152,7 +156,7 @@ def links(places: Places, which: np.ndarray, *, residuals: np.ndarray | None = N
         raise SettingsError(f"Residuals have a row for each of {len(places):,} places and a last one of zeros; got "
                             f"{len(residuals):,} rows.")
     out = np.zeros((*which.shape, which.shape[-1], len(RELATIONS)), dtype=np.float32)
-    spots = np.vstack([places.spots, [[np.nan, np.nan]]])[which]
+    spots = places.spots_at(which)
     out[..., 0] = np.nan_to_num(np.exp(-great_circle(spots[..., :, None, :], spots[..., None, :, :]) / places.scale), nan=0.0)
     if residuals is not None:
         own = residuals[which]

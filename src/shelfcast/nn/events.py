@@ -40,7 +40,7 @@ def made_up_events(places: Places, which: np.ndarray, periods: int, *, per_year:
     out = np.zeros((len(which), periods))
     if not count or not len(which):
         return out
-    spots = np.vstack([places.spots, [[np.nan, np.nan]]])[which]
+    spots = places.spots_at(which)
     known = np.flatnonzero(np.isfinite(spots).all(axis=1))
     origin = draw.choice(known, count) if len(known) else np.zeros(count, dtype=np.int64)
     away = np.nan_to_num(great_circle(spots[origin][:, None], spots[None, :]), nan=0.0)  # (S, K)

@@ -111,7 +111,7 @@ class SpaceTimeNetwork(nn.Module):
         """
         s = self.settings
         groups, places = there.shape
-        others = (there.sum(dim=1) > 1)[:, None].expand(groups, places)[..., None, None]  # one that is alone hears nobody
+        others = (there.sum(dim=1) > 1)[:, None, None, None]  # one that is alone hears nobody
         before, after = s.tokens
         flat = x.reshape(groups * places, s.context + s.horizon, s.channels)
         seen = flat[:, :s.context]
