@@ -7,7 +7,7 @@ seen at once and carried from place to place.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -92,6 +92,99 @@ class Layout:
         scalings = {k: {n: Scaling(**s) for n, s in values[k].items()} for k in ("numbers", "past", "statics")}  # type: ignore[attr-defined]
         return cls(values["context"], values["horizon"], **scalings, gaps=tuple(values.get("gaps", ())))  # type: ignore[arg-type]
 
+    def channels(self, view: "View") -> list[np.ndarray]:
+        """Each covariate by its name, where it is missing, and the calendar."""
+        scheme, past, found = view.scheme, view.past, []
+        for name in scheme.flags:
+            found.append(view.known(name) == 1)
+        for name, texts in (scheme.texts or {}).items():
+            found += [view.known(name) == k for k in range(min(len(texts), MOST_VALUES))]
+        for name, scaling in self.numbers.items():
+            values = view.known(name)
+            found.append(scaling.apply(values, usual_value(values[:, :self.context])))
+        for name, scaling in self.past.items():
+            values = view.seen(name)
+            found.append(scaling.apply(values, usual_value(values[:, :self.context])))
+        for name in self.gaps:
+            missing = past & ~np.isfinite(view.seen(name)) if name in self.past else view.inside & ~np.isfinite(view.known(name))
+            found.append(missing)
+        return found + list(calendar_channels(Frequency.parse(scheme.frequency), view.block.periods(view.columns), scheme))
+
+    def attributes(self, view: "View") -> list[np.ndarray]:
+        """Attributes by their names."""
+        found = []
+        for name, scaling in self.statics.items():
+            found += [scaling.apply(view.block.static[name]), np.isfinite(view.block.static[name])]
+        for name, values in (view.scheme.static_texts or {}).items():
+            found += [view.block.static[name] == k for k in range(min(len(values), MOST_VALUES))]
+        return found
+
+
+@dataclass(frozen=True)
+class View:
+    """A block as it is seen from an origin: what channels are made of. N series, K columns of context and horizon.
+
+    Attributes
+    ----------
+    block : with the sales of those that are shown as new hidden
+    pooled, scheme, standing : see `features`
+    columns : int (K,), of the block; below 0 before its first period
+    terms : float (N, H, P), parts of the profile forecast, see `features.table.base_terms`
+    usual, scale : float (N,), usual sales a period, and units in which sales are told
+    relative : float (N,), usual sales over what item and place let expect
+    where : float (N, 3), scaled latitude and longitude, and 1 where they are known
+    exposure : float (N, K), effect of each period's cell and drivers; nan where it is not looked at
+    """
+
+    block: Block
+    pooled: Pooled
+    scheme: Scheme
+    standing: Standing
+    columns: np.ndarray
+    terms: np.ndarray
+    usual: np.ndarray
+    scale: np.ndarray
+    relative: np.ndarray
+    where: np.ndarray
+    exposure: np.ndarray
+
+    @property
+    def inside(self) -> np.ndarray:
+        """bool (K,), columns that the block has."""
+        return self.columns >= 0
+
+    @property
+    def past(self) -> np.ndarray:
+        """bool (K,), columns of the block up to the origin."""
+        return self.inside & (self.columns <= self.standing.origin)
+
+    def known(self, name: str) -> np.ndarray:
+        """float (N, K), a known covariate; nan before the block."""
+        return np.where(self.inside, self.block.known[name][:, np.maximum(self.columns, 0)], np.nan)
+
+    def seen(self, name: str) -> np.ndarray:
+        """float (N, K), a past covariate; nan before the block and after the origin."""
+        width = self.block.sales.shape[1]
+        return np.where(self.past, self.block.past[name][:, np.clip(self.columns, 0, width - 1)], np.nan)
+
+
+class Telling(Protocol):
+    """Which channels and static numbers a network is given beside sales and what was expected of them."""
+
+    @property
+    def context(self) -> int:
+        """Periods of the past."""
+
+    @property
+    def horizon(self) -> int:
+        """Periods ahead."""
+
+    def channels(self, view: View) -> list[np.ndarray]:
+        """Arrays (N, K) or (K,), always as many, in the same order; nan where not known."""
+
+    def attributes(self, view: View) -> list[np.ndarray]:
+        """Arrays (N,), always as many; nan where not known."""
+
 
 def learn_layout(block: Block, scheme: Scheme, *, context: int, horizon: int) -> Layout:
     """Sort out how the covariates of a block are scaled."""
@@ -138,7 +231,7 @@ class Snapshot:
     new: np.ndarray
 
 
-def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, origin: int, expect: Expect,
+def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Telling, *, origin: int, expect: Expect,
              where: np.ndarray, nearby: np.ndarray, names: tuple[np.ndarray, np.ndarray], hidden: np.ndarray | None = None,
              last: int | None = None, steps: int | None = None) -> Snapshot:
     """Stand at a column of a block and look back over the context and ahead over what is known of the horizon.
@@ -173,9 +266,6 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     scale = np.maximum(np.maximum(usual, 1e-3 * prior), 0.5 * size)[:, None]
 
     columns = origin + np.arange(-context + 1, horizon + 1)
-    inside = columns >= 0
-    at = np.maximum(columns, 0)
-    past = inside & (columns <= origin)
     behind = shown.sales[:, standing.start:origin + 1]
     told = np.arcsinh(usual[:, None] * standing.exposure / scale)
     left = np.arcsinh(behind / scale) - told  # nan where unknown
@@ -186,30 +276,19 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
         fits = (position >= 0) & (wanted <= origin)
         return np.where(fits, values[:, np.clip(position, 0, values.shape[1] - 1)], np.nan)
 
+    effect = flat[:, :horizon] / np.maximum(standing.levels.long, TINY)[:, None]
+    exposure = np.concatenate([backwards(standing.exposure, columns[:context]), effect], axis=1)
+    view = View(shown, pooled, scheme, standing, columns, terms[:, :horizon], usual, scale[:, 0], usual / prior, where, exposure)
     sales = backwards(behind, columns)
     ago = backwards(left, block.year_ago(frequency, columns))
     expectation = backwards(told, columns)
     anchor = np.arcsinh(expected[:, :horizon] / scale)
     expectation[:, context:] = anchor
-    channels = [np.arcsinh(sales / scale), np.isfinite(sales), expectation, ago, np.isfinite(ago), shown.closed[:, at] & inside]
+    at = np.maximum(columns, 0)
     sold_out = _sold_out(block)
-    channels.append(np.where(past & ~new[:, None], sold_out[:, np.minimum(at, width - 1)], 0.0))
-    for name in scheme.flags:
-        channels.append(np.where(inside, shown.known[name][:, at] == 1, 0.0))
-    for name, texts in (scheme.texts or {}).items():
-        channels += [np.where(inside, shown.known[name][:, at] == k, 0.0) for k in range(min(len(texts), MOST_VALUES))]
-    for name, scaling in layout.numbers.items():
-        values = np.where(inside, shown.known[name][:, at], np.nan)
-        channels.append(scaling.apply(values, _usual(values[:, :context])))
-    for name, scaling in layout.past.items():
-        values = np.where(past, shown.past[name][:, np.minimum(at, width - 1)], np.nan)
-        channels.append(scaling.apply(values, _usual(values[:, :context])))
-    for name in layout.gaps:
-        if name in layout.past:
-            channels.append(past & ~np.isfinite(shown.past[name][:, np.minimum(at, width - 1)]))
-        else:
-            channels.append(inside & ~np.isfinite(shown.known[name][:, at]))
-    channels += list(calendar_channels(frequency, block.periods(columns), scheme))
+    channels = [np.arcsinh(sales / scale), np.isfinite(sales), expectation, ago, np.isfinite(ago),
+                shown.closed[:, at] & view.inside,
+                np.where(view.past & ~new[:, None], sold_out[:, np.minimum(at, width - 1)], 0.0), *layout.channels(view)]
     x = np.zeros((n, context + horizon, len(channels)), dtype=np.float32)
     for k, values in enumerate(channels):
         x[:, :, k] = np.nan_to_num(values)
@@ -222,7 +301,8 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Layout, *, or
     weight = scale[:, 0] / np.maximum(naive, 0.02 * scale[:, 0])
     weight = np.where((standing.levels.long > TINY) | new, np.minimum(weight, 10 * np.median(weight)), 0.0)
     item, place = names
-    static = _static(shown, scheme, layout, standing, usual / prior, where)
+    statics = [*_habits(view), *layout.attributes(view)]
+    static = np.nan_to_num(np.stack([np.broadcast_to(c, n).astype(np.float32) for c in statics], axis=1))
     return Snapshot(x, anchor.astype(np.float32), expected, static, item, np.where(new, 0, place),
                     scale[:, 0].astype(np.float32), weight.astype(np.float32), truth.astype(np.float32), seen & sold_out[:, later],
                     np.full(n, max(origin + block.first - pooled.first + 1, 0)), new)
@@ -251,7 +331,7 @@ def calendar_channels(frequency: Frequency, periods: np.ndarray, scheme: Scheme)
     return np.array(rows, dtype=float).reshape(len(rows), len(periods))
 
 
-def _usual(values: np.ndarray) -> np.ndarray:
+def usual_value(values: np.ndarray) -> np.ndarray:
     """(N, 1): mean of what is known; nan where nothing is."""
     count = np.isfinite(values).sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -267,16 +347,9 @@ def _sold_out(block: Block) -> np.ndarray:
     return np.zeros(block.sales.shape, dtype=bool)
 
 
-def _static(block: Block, scheme: Scheme, layout: Layout, standing: Standing, relative: np.ndarray,
-            where: np.ndarray) -> np.ndarray:
-    """float32 (N, S): what a series is like, where it is, and its attributes."""
-    habits, noise, year = standing.habits, standing.noise, scheme.rhythm.year
-    n = len(relative)
-    columns = [np.log(np.maximum(relative, 1e-4)) / 1.5, habits.count == 0, np.log(noise + 1e-3) / 2,
-               habits.zeros_recent, habits.zeros_long, np.minimum(habits.age / year, 2.0), np.minimum(habits.idle / year, 1.0)]
-    columns += list(where.T)
-    for name, scaling in layout.statics.items():
-        columns += [scaling.apply(block.static[name]), np.isfinite(block.static[name])]
-    for name, values in (scheme.static_texts or {}).items():
-        columns += [block.static[name] == k for k in range(min(len(values), MOST_VALUES))]
-    return np.nan_to_num(np.stack([np.broadcast_to(c, n).astype(np.float32) for c in columns], axis=1))
+def _habits(view: View) -> list[np.ndarray]:
+    """Arrays (N,): what each series is like, and where it is."""
+    habits, year = view.standing.habits, view.scheme.rhythm.year
+    return [np.log(np.maximum(view.relative, 1e-4)) / 1.5, habits.count == 0, np.log(view.standing.noise + 1e-3) / 2,
+            habits.zeros_recent, habits.zeros_long, np.minimum(habits.age / year, 2.0), np.minimum(habits.idle / year, 1.0),
+            *view.where.T]

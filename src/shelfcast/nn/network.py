@@ -26,7 +26,7 @@ class NetworkSettings:
     ----------
     channels, statics, relations : what a batch brings, see `Batch`
     items, places : identities, the unknown one (0) included
-    context, horizon : periods
+    context, horizon : periods; at most so many of them where a network reads windows of any length
     patch : periods of a token
     width, layers, heads : of the encoders
     temporal, spatial, fusion : which encoder of time, mixer of places, and fusion of both
@@ -62,7 +62,11 @@ class NetworkSettings:
     @property
     def tokens(self) -> tuple[int, int]:
         """Tokens of the context and of the horizon."""
-        return -(-self.context // self.patch), -(-self.horizon // self.patch)
+        return self.tokens_of(self.context), self.tokens_of(self.horizon)
+
+    def tokens_of(self, periods: int) -> int:
+        """Tokens that so many periods make."""
+        return -(-periods // self.patch)
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -112,18 +116,20 @@ class SpaceTimeNetwork(nn.Module):
         s = self.settings
         groups, places = there.shape
         others = (there.sum(dim=1) > 1)[:, None, None, None]  # one that is alone hears nobody
-        before, after = s.tokens
-        flat = x.reshape(groups * places, s.context + s.horizon, s.channels)
-        seen = flat[:, :s.context]
+        horizon = anchor.shape[2]
+        context = x.shape[2] - horizon
+        before, after = s.tokens_of(context), s.tokens_of(horizon)
+        flat = x.reshape(groups * places, context + horizon, s.channels)
+        seen = flat[:, :context]
         left = (seen[..., SALES_CHANNEL] - seen[..., EXPECTED_CHANNEL]) * seen[..., OBSERVED_CHANNEL]
-        more, ahead = [left], [flat[:, s.context:]]
+        more, ahead = [left], [flat[:, context:]]
         if s.spatial != "none":
             ago = _common(flat[..., AGO_CHANNEL], flat[..., AGO_KNOWN_CHANNEL], there)
-            more += [_common(left, seen[..., OBSERVED_CHANNEL], there), ago[:, :s.context]]
-            ahead.append(ago[:, s.context:, None])
-        past = F.pad(torch.cat([seen, torch.stack(more, dim=-1)], dim=-1), (0, 0, before * s.patch - s.context, 0))
-        around = F.pad(anchor.reshape(groups * places, s.horizon), (0, after * s.patch - s.horizon))
-        future = F.pad(torch.cat(ahead, dim=-1), (0, 0, 0, after * s.patch - s.horizon))
+            more += [_common(left, seen[..., OBSERVED_CHANNEL], there), ago[:, :context]]
+            ahead.append(ago[:, context:, None])
+        past = F.pad(torch.cat([seen, torch.stack(more, dim=-1)], dim=-1), (0, 0, before * s.patch - context, 0))
+        around = F.pad(anchor.reshape(groups * places, horizon), (0, after * s.patch - horizon))
+        future = F.pad(torch.cat(ahead, dim=-1), (0, 0, 0, after * s.patch - horizon))
         if self.training:
             item = item * (torch.rand(item.shape, device=item.device) >= _HIDE_NAMES)
             place = place * (torch.rand(place.shape, device=place.device) >= _HIDE_NAMES)
@@ -140,8 +146,8 @@ class SpaceTimeNetwork(nn.Module):
         quantiles, mean, dispersion = self.head(h, around)
         gate = torch.stack(gates).mean(dim=0) if gates else torch.zeros_like(anchor[..., 0])
         shape = (groups, places, after * s.patch)
-        return (quantiles.reshape(*shape, -1)[:, :, :s.horizon], mean.reshape(shape)[:, :, :s.horizon],
-                dispersion.reshape(shape)[:, :, :s.horizon], gate)
+        return (quantiles.reshape(*shape, -1)[:, :, :horizon], mean.reshape(shape)[:, :, :horizon],
+                dispersion.reshape(shape)[:, :, :horizon], gate)
 
 
 def _common(left: Tensor, observed: Tensor, there: Tensor) -> Tensor:
