@@ -1,0 +1,1 @@
+"""The regimes of the prior: one kind of retailer each, drawn from a seed."""
