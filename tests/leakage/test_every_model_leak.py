@@ -10,6 +10,7 @@ import pytest
 from shelfcast.data.split import cut, windows
 from shelfcast.models.registry import make_model, missing_package, model_names
 from shelfcast.panel import CovariateTable, SalesPanel
+from weights.tiny import tiny_weights
 
 HORIZON = 7
 DAYS = 330
@@ -19,6 +20,11 @@ SERIES = ITEMS * len(PLACES)
 CUTOFF = date(2024, 11, 15)
 CHEAP: dict[str, dict[str, object]] = {"ets": {"context": 42}, "boosted": {"effort": "fast", "threads": 1},
                                           "spacetime": {"steps": 4, "width": 16, "heads": 2, "layers": 1}}
+
+
+def quick(name: str) -> dict[str, object]:
+    """Settings that make a slow learner quick, and tiny weights for a model that comes without any."""
+    return {**CHEAP.get(name, {}), **tiny_weights(name)}
 
 
 def whole(factor: float = 1.0, *, past: float = 1.0) -> SalesPanel:
@@ -56,7 +62,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("factor", [0.0, 50.0])
 def test_a_forecast_does_not_move_when_the_future_changes(name, factor):
     one, two = (cut(whole(f), CUTOFF) for f in (1.0, factor))
-    before, after = (make_model(name, CHEAP.get(name)).fit(p).predict(p, horizon=HORIZON) for p in (one, two))
+    before, after = (make_model(name, quick(name)).fit(p).predict(p, horizon=HORIZON) for p in (one, two))
     np.testing.assert_array_equal(before.quantiles, after.quantiles)
     np.testing.assert_array_equal(before.mean, after.mean)
 
@@ -65,7 +71,7 @@ def test_a_model_looks_at_nothing_past_the_cutoff_even_where_rows_were_left_ther
     honest = cut(whole(), CUTOFF)
     left = whole(50.0)  # sales, visitors and prices of the future, as if the cut had failed
     careless = replace(honest, rows=left.rows, tables=left.tables)
-    before, after = (make_model(name, CHEAP.get(name)).fit(p).predict(p, horizon=HORIZON) for p in (honest, careless))
+    before, after = (make_model(name, quick(name)).fit(p).predict(p, horizon=HORIZON) for p in (honest, careless))
     np.testing.assert_array_equal(before.quantiles, after.quantiles)
 
 
@@ -74,7 +80,7 @@ def test_what_a_place_sold_before_the_cutoff_does_move_its_neighbours_forecasts(
     if not make_model(name).traits.uses_places:
         pytest.skip("places do not enter its forecasts")
     one, two = (cut(whole(past=p), CUTOFF) for p in (1.0, 3.0))
-    model = make_model(name, CHEAP.get(name)).fit(one)
+    model = make_model(name, quick(name)).fit(one)
     in_oslo = (one.series["location"] == "Oslo").to_numpy()
     usual, moved = (model.predict(p, horizon=HORIZON).mean[in_oslo] for p in (one, two))
     assert not np.allclose(usual, moved, rtol=1e-4)

@@ -123,3 +123,27 @@ def weighted_quantiles(values: np.ndarray, weight: np.ndarray, levels: np.ndarra
     mass = np.cumsum(weight[order])
     middle = (mass - weight[order] / 2) / mass[-1]
     return np.interp(levels, middle, values[order])
+
+
+def read_levels(quantiles: np.ndarray, have: Sequence[float], levels: Sequence[float]) -> np.ndarray:
+    """Quantiles at other levels: straight lines between normal scores; beyond the ends the last line goes on.
+
+    Parameters
+    ----------
+    quantiles : float (..., Q'), not falling along Q'
+    have : (Q',), levels that they belong to, at least two, rising
+    levels : (Q,), levels that are asked for
+
+    Returns
+    -------
+    float (..., Q); exactly what is there for a level that is among `have`
+
+    Examples
+    --------
+    >>> read_levels(np.array([2.0, 4.0, 8.0]), (0.1, 0.5, 0.9), (0.1, 0.3, 0.9)).round(2)
+    array([2.  , 3.18, 8.  ])
+    """
+    known, wanted = norm.ppf(have), norm.ppf(levels)
+    right = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
+    share = (wanted - known[right - 1]) / (known[right] - known[right - 1])
+    return quantiles[..., right - 1] * (1 - share) + quantiles[..., right] * share

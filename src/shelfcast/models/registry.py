@@ -63,6 +63,7 @@ _MODELS: Final[Mapping[str, Entry]] = MappingProxyType({
     "boosted": Entry("shelfcast.models.boosted", "Boosted", "BoostedSettings", package="lightgbm"),
     "spacetime": Entry("shelfcast.models.spacetime", "SpaceTime", "SpaceTimeSettings", extra="train", package="torch",
                        also=("onnx", "onnxscript"), runs_on="onnxruntime"),
+    "chronos": Entry("shelfcast.models.chronos", "Chronos", "ChronosSettings", extra="chronos", package="chronos", also=("torch",)),
     "statistical": _statistical(),
     "ets": _statistical(method="auto_ets"),
     "theta": _statistical(method="theta"),

@@ -126,13 +126,18 @@ def _statistical(unit: str) -> Space:
                   "sparse": Choice(("tsb", "croston", "adida")), "context": _CONTEXT.choice(unit)})
 
 
+def _chronos(unit: str) -> Space:
+    return Space({"context": _CONTEXT.choice(unit), "covariates": Choice((True, False))})
+
+
 def _classical(unit: str) -> Space:
     return Space({"context": _CONTEXT.choice(unit)})
 
 
 _SPACES: Final[Mapping[str, Callable[[str], Space]]] = MappingProxyType({
-    "naive": _naive, "profile": _profile, "boosted": _boosted, "spacetime": _spacetime, "statistical": _statistical,
-    "ets": _classical, "theta": _classical, "croston": _classical, "tsb": _classical, "adida": _classical,
+    "naive": _naive, "profile": _profile, "boosted": _boosted, "spacetime": _spacetime, "chronos": _chronos,
+    "statistical": _statistical, "ets": _classical, "theta": _classical, "croston": _classical, "tsb": _classical,
+    "adida": _classical,
 })
 
 
