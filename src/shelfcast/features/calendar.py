@@ -55,6 +55,11 @@ def easter(years: np.ndarray) -> np.ndarray:
     return _day(y, month, 1) + day - 1
 
 
+def christmas(years: np.ndarray) -> np.ndarray:
+    """int64: days since 1970-01-01 of 25 December."""
+    return _day(np.asarray(years, dtype=np.int64), 12, 25)
+
+
 def year_ago(frequency: Frequency, periods: np.ndarray) -> np.ndarray:
     """int64: the period of the year before that is most like each period.
 
@@ -86,7 +91,7 @@ def _year_away(frequency: Frequency, periods: np.ndarray, way: int) -> np.ndarra
     year = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
     other = year + way
     move = np.full(days.shape, way * _YEAR_DAYS, dtype=np.int64)
-    for feast, (before, after) in ((easter, _EASTER_SPAN), (_mothers_day, _MOTHERS_SPAN), (_thanksgiving, _THANKSGIVING_SPAN)):
+    for feast, (before, after) in ((easter, _EASTER_SPAN), (_mothers_day, _MOTHERS_SPAN), (thanksgiving, _THANKSGIVING_SPAN)):
         away = days - feast(year)
         near = (away >= -before) & (away <= after)
         move = np.where(near, feast(other) - feast(year), move)
@@ -129,7 +134,7 @@ def calendar_features(frequency: Frequency, periods: np.ndarray, *, country: str
         if year:
             of_year = days - _day(years, 1, 1) + 1
             out |= {"day_of_year": of_year.astype(float), "week_of_year": ((of_year - 1) // 7).astype(float), "month": month}
-            for name, feast in (("easter", easter), ("mothers_day", _mothers_day), ("thanksgiving", _thanksgiving)):
+            for name, feast in (("easter", easter), ("mothers_day", _mothers_day), ("thanksgiving", thanksgiving)):
                 out[f"days_from_{name}"] = np.clip(days - feast(years), -FEAST_REACH, FEAST_REACH).astype(float)
     if country is not None:
         out |= _public_holidays(frequency, days, country)
@@ -179,6 +184,6 @@ def _mothers_day(year: np.ndarray) -> np.ndarray:
     return _nth_weekday(year, 5, 6, 2)
 
 
-def _thanksgiving(year: np.ndarray) -> np.ndarray:
+def thanksgiving(years: np.ndarray) -> np.ndarray:
     """The fourth Thursday of November, and with it Black Friday, which is kept far beyond the United States."""
-    return _nth_weekday(year, 11, 3, 4)
+    return _nth_weekday(years, 11, 3, 4)

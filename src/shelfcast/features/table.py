@@ -136,12 +136,12 @@ def base_terms(block: Block, pooled: Pooled, scheme: Scheme, standing: Standing,
         terms[:, :, j] = np.log(np.maximum(shape, 0.02))
     with np.errstate(invalid="ignore", divide="ignore"):
         terms[:, :, 6] = np.log((level.middle_year_ago + TINY) / (level.long_year_ago + TINY))[:, None]
-        for j, (codes, index) in enumerate(_indexes(block, pooled), start=7):
+        for j, (codes, index) in enumerate(pooled_indexes(block, pooled), start=7):
             end = o + block.first - pooled.first - rhythm.year
             slope = np.log(_index_level(index, end, rhythm.halves[1]) / _index_level(index, end, rhythm.halves[2]))
             terms[:, :, j] = slope[codes][:, None]
         terms[:, :, 10] = np.log((level.middle + TINY) / (level.middle_year_ago + TINY))[:, None]
-        for j, (codes, index) in enumerate(_indexes(block, pooled)[:2], start=11):
+        for j, (codes, index) in enumerate(pooled_indexes(block, pooled)[:2], start=11):
             end = min(o + block.first - pooled.first, index.shape[1] - 1)
             growth = np.log(_index_level(index, end, rhythm.halves[1]) / _index_level(index, end - rhythm.year, rhythm.halves[1]))
             terms[:, :, j] = growth[codes][:, None]
@@ -169,7 +169,7 @@ def own_window(block: Block, standing: Standing, columns: np.ndarray, half: int)
 def group_shapes(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int, ago: np.ndarray) -> list[np.ndarray]:
     """[(N, H)] of item, place and all: the pooled index at the year-ago columns over its level a year before the origin."""
     out = []
-    for codes, index in _indexes(block, pooled):
+    for codes, index in pooled_indexes(block, pooled):
         shift = block.first - pooled.first
         end = origin + shift
         columns = ago + shift
@@ -184,7 +184,7 @@ def group_shapes(block: Block, pooled: Pooled, rhythm: Rhythm, origin: int, ago:
     return out
 
 
-def _indexes(block: Block, pooled: Pooled) -> list[tuple[np.ndarray, np.ndarray]]:
+def pooled_indexes(block: Block, pooled: Pooled) -> list[tuple[np.ndarray, np.ndarray]]:
     """[(int (N,), float (G, T))] of item, place and all: which of the groups that occur each series is in, and their indexes."""
     out = []
     for kind in (ITEM, LOCATION):
@@ -348,7 +348,7 @@ def _year_ago_features(block: Block, pooled: Pooled, scheme: Scheme, standing: S
     else:
         out["own two years ago"] = np.full((len(base), 1), np.nan)
     end = o + block.first - pooled.first
-    for name, (codes, index) in zip(names, _indexes(block, pooled), strict=True):
+    for name, (codes, index) in zip(names, pooled_indexes(block, pooled), strict=True):
         end_known = min(end, index.shape[1] - 1)
         now = _index_level(index, end_known, rhythm.halves[1])
         with np.errstate(invalid="ignore", divide="ignore"):

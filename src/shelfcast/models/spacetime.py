@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args, get_origi
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 
 from shelfcast.errors import MissingExtraError, SettingsError, UnknownNameError, WeightsError
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
 from shelfcast.models.boosted_rows import draw_sample, pool_panel
-from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients, finish, require_fitted
+from shelfcast.models.network_forecast import run_network
+from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients, require_fitted
 from shelfcast.names import LEVELS, LOCATION
 from shelfcast.nn.augment import AugmentSettings
 from shelfcast.nn.callbacks import Callback
@@ -29,7 +29,7 @@ from shelfcast.nn.channels import Layout, covariate_channels, learn_layout
 from shelfcast.nn.export import Runner, to_onnx
 from shelfcast.nn.records import Training
 from shelfcast.nn.surroundings import Surroundings
-from shelfcast.nn.windows import SHELF_CELLS, Windows, batch_of, shelves_of
+from shelfcast.nn.windows import Windows
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress
 
@@ -40,7 +40,6 @@ _FORMAT: Final = 1
 _CONTEXT: Final = {"h": 336, "D": 196, "W": 64, "M": 36, "Q": 16, "Y": 8}
 _PATCH: Final = {"h": 24, "D": 7, "W": 4, "M": 3, "Q": 2, "Y": 1}
 MOST_AHEAD: Final = 128  # periods of a horizon that nobody asked for: a calendar may be known for years
-_SERIES_A_RUN: Final = 512  # forecast at once
 _CHOICES: Final = {"temporal": "encoder of time", "spatial": "mixer of places", "fusion": "way of fusion",
                    "schedule": "schedule of the learning rate", "adversarial": "attack"}  # in words; the rest is called as it is
 _LARGEST: Final = {"width": 4_096, "layers": 64, "steps": 100_000_000, "accumulate": 4_096}  # more is a slip of the finger
@@ -244,32 +243,9 @@ class SpaceTime:
         pooled = pool_panel(panel, scheme)
         around = Surroundings.of(panel, pooled, scheme=scheme, layout=layout, expect=self._expect, names=self.names_,
                                  like=self.geography_)
-        who = around.who(panel.series)
-        context, steps = scheme.rhythm.context, max(horizon, layout.horizon)
         assert self.runner_ is not None
-        quantiles = np.empty((len(panel), horizon, len(levels)))
-        mean, gate = np.empty((len(panel), horizon)), np.empty(len(panel))
-        most = max(1, SHELF_CELLS // (context + steps))
-        for shelf in shelves_of(who.run, who.rank, most=most, most_places=around.most_places):
-            part, groups = who.take(shelf.rows), shelf.groups
-            block = around.block_of(panel.select(shelf.rows), context=context, horizon=steps)
-            view = around.look(block, part, origin=context - 1, steps=steps)
-            size = max(1, _SERIES_A_RUN // groups.shape[1])
-            said = np.empty((len(shelf.rows), layout.horizon, len(self.levels_)))
-            middle = np.empty((len(shelf.rows), layout.horizon))
-            for start in range(0, len(groups), size):
-                some = groups[start:start + size]
-                batch = batch_of(view, some, part.place, links=around.links)
-                q, m, g = self.runner_.run(batch)
-                rows = some[:, (some >= 0).any(axis=0)]
-                real = rows >= 0
-                said[rows[real]], middle[rows[real]], gate[shelf.rows[rows[real]]] = q[real], m[real], g[real]
-            scale = view.scale[:, None].astype(float)
-            q, m = _beyond(np.arcsinh(said), middle, view.expected / scale, horizon, season=scheme.rhythm.season)
-            units = np.sinh(_at_levels(q, self.levels_, levels)) * scale[..., None]
-            closed = block.closed[:, context:context + horizon]
-            quantiles[shelf.rows], mean[shelf.rows] = finish(units, m * scale, closed, negative=self.net_of_returns_)
-        return quantiles, mean, gate
+        return run_network(self.runner_, panel, around, horizon=horizon, have=self.levels_, levels=levels,
+                           negative=self.net_of_returns_)
 
     def save(self, folder: Path) -> None:
         """Write weights, network, profile and settings into a folder."""
@@ -346,31 +322,3 @@ def _augment(s: SpaceTimeSettings) -> AugmentSettings:
     off = {"shocks": 0.0} if s.shocks == 0 else {"shocks": 1.0, "shocks_size": s.shocks}
     return AugmentSettings(jitter=s.jitter, scaling=s.scaling, masking=s.masking, blocks=s.blocks, mixing=s.mixing,
                            warping=s.warping, channels=s.hiding, **off)
-
-
-def _beyond(quantiles: np.ndarray, mean: np.ndarray, expected: np.ndarray, horizon: int, *,
-            season: int) -> tuple[np.ndarray, np.ndarray]:
-    """Quantiles (N, H', Q) in asinh space and mean (N, H'), cut or carried on to `horizon` around the expected (N, H'').
-
-    Beyond H' stands what is expected there, moved as it was on average over the last season.
-    """
-    have = quantiles.shape[1]
-    if horizon <= have:
-        return quantiles[:, :horizon], mean[:, :horizon]
-    start, middle = np.arcsinh(expected), np.arcsinh(mean)
-    last = slice(max(have - season, 0), have)
-    more = start[:, have:horizon, None] + (quantiles[:, last] - start[:, last, None]).mean(axis=1, keepdims=True)
-    later = np.sinh(start[:, have:horizon] + (middle[:, last] - start[:, last]).mean(axis=1, keepdims=True))
-    return np.concatenate([quantiles, more], axis=1), np.concatenate([mean, later], axis=1)
-
-
-def _at_levels(quantiles: np.ndarray, have: Sequence[float], levels: Sequence[float]) -> np.ndarray:
-    """(..., Q'): quantiles at other levels, straight lines between normal scores; beyond the ends the last line goes on."""
-    if tuple(levels) == tuple(have):
-        return quantiles
-    known, wanted = norm.ppf(have), norm.ppf(levels)
-    right = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
-    share = (wanted - known[right - 1]) / (known[right] - known[right - 1])
-    return quantiles[..., right - 1] * (1 - share) + quantiles[..., right] * share
-
-

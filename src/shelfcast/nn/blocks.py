@@ -73,19 +73,20 @@ class TimeAttention(nn.Module):
         self.register_buffer("cosine", angle.cos(), persistent=False)
         self.register_buffer("sine", angle.sin(), persistent=False)
 
-    def _turned(self, h: Tensor) -> Tensor:
-        even, odd, last = h[..., 0::2], h[..., 1::2], -h.shape[2]
-        cosine, sine = self.cosine[last:], self.sine[last:]
+    def _turned(self, h: Tensor, first: int) -> Tensor:
+        even, odd, end = h[..., 0::2], h[..., 1::2], first + h.shape[2]
+        cosine, sine = self.cosine[first:end], self.sine[first:end]
         return torch.cat([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)
 
     def forward(self, h: Tensor, keep: int) -> Tensor:
         """(N, L, D) to (N, K, D)."""
         n, tokens, width = h.shape
-        normal, own = self.norm(h), h[:, -keep:]
-        query = self.ask(normal[:, -keep:]).reshape(n, keep, self.heads, self.size).transpose(1, 2)
+        first = tokens - keep
+        normal, own = self.norm(h), h[:, first:]
+        query = self.ask(normal[:, first:]).reshape(n, keep, self.heads, self.size).transpose(1, 2)
         key, value = self.hear(normal).reshape(n, tokens, 2, self.heads, self.size).permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(self._turned(self.query_norm(query)), self._turned(self.key_norm(key)), value,
-                                              dropout_p=self.drop if self.training else 0.0)
+        query, key = self._turned(self.query_norm(query), first), self._turned(self.key_norm(key), 0)
+        seen = F.scaled_dot_product_attention(query, key, value, dropout_p=self.drop if self.training else 0.0)
         return own + self.dropout(self.leave(seen.transpose(1, 2).reshape(n, keep, width)))
 
 

@@ -24,10 +24,14 @@ OUTPUTS: Final = ("out_quantiles", "out_mean", "out_dispersion", "out_gate")  # 
 _AXES: Final = {"x": 2, "anchor": 2, "static": 2, "item": 1, "place": 2, "links": 3, "there": 2}  # leading axes of any length
 
 
-def to_onnx(network: "SpaceTimeNetwork") -> bytes:
+def to_onnx(network: "SpaceTimeNetwork", *, any_length: bool = False) -> bytes:
     """The network in evaluation mode as an ONNX model; inputs are those of a `Batch`, outputs as in `OUTPUTS`.
 
     The graph is that of the network's settings alone: it is traced once for each, and the weights are put into it.
+
+    Parameters
+    ----------
+    any_length : context and horizon may be of any length up to those of the settings, and of whole tokens
 
     Raises
     ------
@@ -40,7 +44,7 @@ def to_onnx(network: "SpaceTimeNetwork") -> bytes:
         from onnx.numpy_helper import from_array
     except ImportError as error:
         raise MissingExtraError("Exporting a network", "train", error.name or "onnx") from error
-    model = onnx.load_from_string(_graph(network.settings))
+    model = onnx.load_from_string(_graph(type(network), network.settings, any_length))
     weights = {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
     for held in model.graph.initializer:
         if held.name in weights:
@@ -51,11 +55,9 @@ def to_onnx(network: "SpaceTimeNetwork") -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _graph(settings: "NetworkSettings") -> bytes:
-    """A network of these settings, its weights as they begin, as an ONNX model."""
+def _graph(kind: "type[SpaceTimeNetwork]", settings: "NetworkSettings", any_length: bool = False) -> bytes:
+    """A network of this kind and these settings, its weights as they begin, as an ONNX model."""
     import torch
-
-    from shelfcast.nn.network import SpaceTimeNetwork
 
     s = settings
     groups, places = 2, 3  # any; the axes are free
@@ -65,7 +67,8 @@ def _graph(settings: "NetworkSettings") -> bytes:
                torch.zeros(groups, places, dtype=torch.long), torch.zeros(groups, places, places, s.relations),
                torch.ones(groups, places, dtype=torch.bool))
     free = torch.export.Dim.DYNAMIC
-    shapes = tuple(dict.fromkeys(range(_AXES[name]), free) for name in INPUTS)
+    axes = _AXES | ({"x": 3, "anchor": 3} if any_length else {})
+    shapes = tuple(dict.fromkeys(range(axes[name]), free) for name in INPUTS)
     log = logging.getLogger("torch.onnx")
     level = log.level
     try:
@@ -75,7 +78,7 @@ def _graph(settings: "NetworkSettings") -> bytes:
             warnings.simplefilter("ignore")
             path = Path(folder) / "network.onnx"
             # Not optimised: folded constants would no longer be the weights by name. ONNX Runtime folds them on loading.
-            torch.onnx.export(SpaceTimeNetwork(s).eval(), example, str(path), dynamo=True, dynamic_shapes=shapes,
+            torch.onnx.export(kind(s).eval(), example, str(path), dynamo=True, dynamic_shapes=shapes,
                               input_names=list(INPUTS), output_names=list(OUTPUTS), external_data=False, verbose=False,
                               optimize=False)
             return path.read_bytes()

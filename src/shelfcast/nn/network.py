@@ -100,9 +100,14 @@ class SpaceTimeNetwork(nn.Module):
         self.mixers = nn.ModuleDict({str(i): place_mixer(s.spatial, width=s.width, heads=s.heads, relations=s.relations,
                                                          dropout=s.dropout) for i in sorted(mixed_before)})
         self.fusions = nn.ModuleDict({key: FUSIONS[s.fusion](s.width) for key in self.mixers})
-        self.time = nn.ModuleList(time_layer(s.temporal, width=s.width, heads=s.heads, tokens=sum(s.tokens), depth=i,
-                                             dropout=s.dropout) for i in range(s.layers))
+        self.time = self._time()
         self.head = QuantileHead(s.width, s.patch, s.levels, least=-float("inf") if s.negative else 0.0)
+
+    def _time(self) -> nn.ModuleList:
+        """The encoder of time, a module a layer: (N, L, D) and K to the last K tokens (N, K, D)."""
+        s = self.settings
+        return nn.ModuleList(time_layer(s.temporal, width=s.width, heads=s.heads, tokens=sum(s.tokens), depth=i,
+                                        dropout=s.dropout) for i in range(s.layers))
 
     def forward(self, x: Tensor, anchor: Tensor, static: Tensor, item: Tensor, place: Tensor, links: Tensor,
                 there: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -164,4 +169,4 @@ def _common(left: Tensor, observed: Tensor, there: Tensor) -> Tensor:
 
 def parameters_of(network: nn.Module) -> int:
     """How many numbers a network learns."""
-    return sum(p.numel() for p in network.parameters())
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -13,7 +13,7 @@ from shelfcast.features.places import NOBODY, Places, level_around, links, rows_
 from shelfcast.features.pooled import Pooled, group_codes
 from shelfcast.features.scheme import Scheme
 from shelfcast.names import ITEM, LOCATION
-from shelfcast.nn.channels import Expect, Layout, Snapshot, snapshot
+from shelfcast.nn.channels import Expect, Snapshot, Telling, snapshot
 from shelfcast.panel import SalesPanel
 
 MOST_PLACES = 64  # of a group
@@ -62,7 +62,7 @@ class Surroundings:
     """
 
     scheme: Scheme
-    layout: Layout
+    layout: Telling
     expect: Expect
     names: dict[str, pl.DataFrame]
     pooled: Pooled
@@ -74,7 +74,7 @@ class Surroundings:
     most_places: int = MOST_PLACES
 
     @classmethod
-    def of(cls, panel: SalesPanel, pooled: Pooled, *, scheme: Scheme, layout: Layout, expect: Expect,
+    def of(cls, panel: SalesPanel, pooled: Pooled, *, scheme: Scheme, layout: Telling, expect: Expect,
            names: dict[str, pl.DataFrame], like: Mapping[str, Any] | None = None, most_places: int = MOST_PLACES) -> Self:
         """Of a panel; `like` is the `geography` of training when that is over."""
         places = Places.of(panel) if like is None else _as_learned(panel, like)
