@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +56,7 @@ def to_onnx(network: "SpaceTimeNetwork", *, any_length: bool = False) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _graph(kind: "type[SpaceTimeNetwork]", settings: "NetworkSettings", any_length: bool = False) -> bytes:
+def _graph(kind: Callable[["NetworkSettings"], Any], settings: "NetworkSettings", any_length: bool = False) -> bytes:
     """A network of this kind and these settings, its weights as they begin, as an ONNX model."""
     import torch
 
