@@ -1,8 +1,8 @@
 """What a pretrained network is shown of a panel: statistics of the panel's own past in closed form, told in universal channels.
 
-Nothing here is a gradient step: which covariates move sales, effects of weekdays and promotions, levels, last year's shape, and what
-siblings and neighbours did are sums over the past (`models.profile`). The same is done for drawn worlds in pretraining and for
-a customer's sales in forecasting.
+Nothing here is a gradient step: which covariates move sales, effects of weekdays and promotions, levels, last year's shape, and
+what siblings and neighbours did are sums over the past (`models.profile`). The same is done for drawn worlds in pretraining and
+for a customer's sales in forecasting.
 """
 
 from dataclasses import dataclass, replace

@@ -1,14 +1,14 @@
 """Pretrained: one network for every retailer, its weights in the box, learned on simulated retailers alone.
 
-A new customer's panel is read in closed form (`models.in_context`): levels, effects of weekdays and of known covariates, last year's
-shape, what siblings and neighbours did. A space-time network that has seen many thousands of made-up retailers says how much of
-this to believe, and how sure to be: all quantiles of the whole horizon in one pass. No gradient step is made, no network is
+A new customer's panel is read in closed form (`models.in_context`): levels, effects of weekdays and of known covariates, last
+year's shape, what siblings and neighbours did. A space-time network that has seen many thousands of made-up retailers says how much
+of this to believe, and how sure to be: all quantiles of the whole horizon in one pass. No gradient step is made, no network is
 asked, no GPU is needed; forecasts run on ONNX Runtime.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import numpy as np
 import polars as pl
 
-from shelfcast.errors import SettingsError, WeightsError
+from shelfcast.errors import SettingsError, WeightsError, shorten, shorten_path
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
 from shelfcast.models.in_context import CONTEXT, MOST_AHEAD, MOST_CONTEXT, InContext
@@ -28,7 +28,7 @@ from shelfcast.nn.export import Runner
 from shelfcast.nn.universal import Universal
 from shelfcast.panel import SalesPanel
 
-_FORMAT: Final = 1
+FORMAT: Final = 1
 CARD: Final = "weights.json"
 GRAPH: Final = "network.onnx"
 TENSORS: Final = "network.safetensors"
@@ -111,19 +111,35 @@ def read_weights(name: str | Path) -> Weights:
     folder = _box() / str(name) if str(name) in boxed() else Path(name)
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        onnx = (folder / GRAPH).read_bytes()
-        written, format_, _ = card["files"][GRAPH], card["format"], (card["levels"], card["network"]["patch"])
+        written = card["format"]
+        _ = (card["levels"], card["network"]["patch"], card["files"][GRAPH])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"There are no pretrained weights {str(name)!r}: neither in the box ({', '.join(boxed()) or 'empty'}) nor "
-                           f"as a folder with {CARD} and {GRAPH}. Name others (--set weights=tiny), or make some with "
-                           f"`shelfcast pretrain`.") from error
-    if format_ != _FORMAT:
-        raise WeightsError(f"The weights in {str(folder)!r} are of format {format_}, and this version reads format {_FORMAT}; take "
-                           f"those that came with it.")
-    if hashlib.sha256(onnx).hexdigest() != written:
-        raise WeightsError(f"The file {GRAPH!r} of the weights in {str(folder)!r} is not what was written: it is damaged or was "
-                           f"changed. Take it again from where it came.")
-    return Weights(card, onnx, folder)
+        raise WeightsError(f"There are no pretrained weights {shorten_path(name)!r}: neither in the box "
+                           f"({', '.join(boxed()) or 'empty'}) nor as a folder with {CARD} and {GRAPH}. Name others (--set "
+                           f"weights=tiny), or make some with `shelfcast pretrain`.") from error
+    if written != FORMAT:
+        raise WeightsError(f"The weights in {shorten_path(folder)!r} are of format {shorten(written)}, and this version reads "
+                           f"format {FORMAT}; take those that came with it.")
+    return Weights(card, checked_file(folder, card, GRAPH), folder)
+
+
+def checked_file(folder: Path, card: Mapping[str, Any], name: str) -> bytes:
+    """A file of a folder of weights, as its card says that it was written.
+
+    Raises
+    ------
+    WeightsError
+        If it is absent or differs.
+    """
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise WeightsError(f"The weights in {shorten_path(folder)!r} lack their file {name!r}; take them again from where they "
+                           f"came.") from error
+    if hashlib.sha256(data).hexdigest() != card["files"].get(name):
+        raise WeightsError(f"The file {name!r} of the weights in {shorten_path(folder)!r} is not what was written: it is damaged "
+                           f"or was changed. Take it again from where it came.")
+    return data
 
 
 def _box() -> Path:
@@ -153,7 +169,7 @@ class Pretrained:
         self.runner_ = Runner(weights.onnx, threads=self.settings.threads)
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
-        """Forecast every series of the panel; 128 periods in one pass, beyond them the mean correction of the last season is kept."""
+        """Forecast every series of the panel; beyond 128 periods the mean correction of the last season is kept."""
         require_fitted(self, "context_")
         checked = check_levels(levels)
         require_future(panel, check_horizon(horizon))
@@ -179,7 +195,7 @@ class Pretrained:
         self.context_.profile.save(folder)
         (folder / GRAPH).write_bytes(self.weights_.onnx)
         (folder / CARD).write_text(json.dumps(self.weights_.card, indent=2) + "\n", encoding="utf-8")
-        about = {"format": _FORMAT, "settings": asdict(self.settings), "layout": self.context_.layout.as_json()}
+        about = {"format": FORMAT, "settings": asdict(self.settings), "layout": self.context_.layout.as_json()}
         (folder / "pretrained.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -187,7 +203,7 @@ class Pretrained:
         """Read what `save` wrote."""
         try:
             about = json.loads((folder / "pretrained.json").read_text(encoding="utf-8"))
-            if about["format"] != _FORMAT:
+            if about["format"] != FORMAT:
                 raise WeightsError(f"The model in {str(folder)!r} was written by another version of shelfcast; fit it again.")
             known = {f.name for f in fields(PretrainedSettings)}
             model = cls(PretrainedSettings(**{k: v for k, v in about["settings"].items() if k in known}))

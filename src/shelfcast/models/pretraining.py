@@ -1,189 +1,216 @@
-"""Pretraining: batches of windows out of drawn retailers, each a pure function of (seed, number).
+"""Pretraining: a network of one of three sizes, trained on drawn retailers, kept as a folder of weights.
 
-A batch is one retailer (`world.prior`), cut at some day of its history: its past is read just as a customer's is
-(`models.in_context`), and what came after is the truth, where the shelf was empty the demand that nobody saw. So nothing that is
-told of the past has seen what follows.
+    FOLDER/
+      network.onnx           what forecasts
+      network.safetensors    the same numbers for PyTorch, in bfloat16
+      weights.json           the card: shape, seed, command, what it was trained on, hashes of the other files
+      history.csv            loss by step
+
+While it trains, `FOLDER.partial` beside it holds the checkpoint.
 """
 
-import multiprocessing
-import os
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from types import TracebackType
-from typing import Any, Final, Self
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
-import numpy as np
-import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from shelfcast.data.split import cut
-from shelfcast.errors import SettingsError
-from shelfcast.models.in_context import InContext
-from shelfcast.names import ITEM, LEVELS, LOCATION
-from shelfcast.nn.batch import Batch
-from shelfcast.nn.losses import total_loss
-from shelfcast.nn.windows import batch_of, shelves_of
-from shelfcast.panel import SalesPanel
-from shelfcast.world.prior import REGIMES, DrawnWorld, draw_world
+import shelfcast
+from shelfcast.errors import SettingsError, UnknownNameError, shorten_path
+from shelfcast.files import check_folder, whole_folder
+from shelfcast.models.in_context import MOST_AHEAD, MOST_CONTEXT
+from shelfcast.models.pretrained import CARD, FORMAT, GRAPH, TENSORS, checked_file
+from shelfcast.models.worlds import Drawing, Worlds
+from shelfcast.names import LEVELS
+from shelfcast.nn import checkpoint as saved
+from shelfcast.nn.callbacks import HISTORY, Callback
+from shelfcast.nn.export import to_onnx
+from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork, parameters_of
+from shelfcast.nn.training import PAUSED, Trained, TrainingSettings, train
+from shelfcast.progress import Progress
 
-_HORIZONS: Final = {"h": (12, 168), "D": (7, 64), "W": (4, 52), "M": (2, 18)}  # least and most, by frequency
-_CONTEXTS: Final = {"h": (72, 504), "D": (64, 448), "W": (32, 160), "M": (16, 64)}
-_LEAST_PAST: Final = {"h": 96, "D": 42, "W": 16, "M": 8}  # periods before the cut
-_LONG: Final = 0.6  # share of worlds that are cut where as much of the history lies before as fits
-_COLD: Final = 0.04  # share of series that are shown as if they were new
-_VALIDATION: Final = 10**9  # worlds from here on are never learned from
+PATCH: Final = 8
+TRAINED_ON: Final = "simulated sales only (shelfcast.world.prior); no real series"
+@dataclass(frozen=True)
+class Size:
+    """The shape of a network's encoders: numbers a token, layers, heads."""
+
+    width: int
+    layers: int
+    heads: int
+
+
+SIZES: Final[Mapping[str, Size]] = MappingProxyType({
+    "toy": Size(48, 2, 4), "tiny": Size(128, 4, 4), "small": Size(288, 7, 8), "base": Size(448, 7, 8)})
+"""About 0.1, 1, 8 and 19 million parameters; `toy` is for checks that training works at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """How batches are drawn.
+class PretrainSettings:
+    """How a network is pretrained.
 
     Attributes
     ----------
-    seed : of the worlds
-    series : of a batch, about
-    patch : periods of a token; contexts are whole tokens
+    size : name of `SIZES`
+    steps : of training, each on `worlds` retailers
+    worlds, series : retailers of a step, and series of each, about
+    rate : highest learning rate
+    precision : "float32", or "bfloat16" for matrix products
+    processes : that draw retailers ahead; 0: this one
+    threads : of PyTorch
+    seed : of the retailers, of the first weights and of what is drawn in training
+    device : "cpu", "cuda", or None: a GPU where there is one
     regimes : kinds of retailers; all when empty
     """
 
+    size: str = "tiny"
+    steps: int = 4_000
+    worlds: int = 2
+    series: int = 96
+    rate: float = 2e-3
+    precision: str = "float32"
+    processes: int = 1
+    threads: int = 1
     seed: int = 0
-    series: int = 192
-    patch: int = 8
+    device: str | None = None
     regimes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in self.regimes:
-            if name not in REGIMES:
-                raise SettingsError(f"There is no regime {name!r}; known are {', '.join(REGIMES)}.")
+        if self.size not in SIZES:
+            raise UnknownNameError("size", self.size, SIZES)
+        for name in ("steps", "worlds", "series", "threads"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("processes", "seed"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
+        if not 0 < self.rate < 1:
+            raise SettingsError(f"rate is {self.rate}; it must be above 0 and below 1.")
 
 
-def draw_batch(drawing: Drawing, number: int) -> tuple[Batch, str]:
-    """The batch of a number, from 0, and the regime of its world."""
-    lot = np.random.default_rng([drawing.seed, number, 1])
-    regime = str(lot.choice(drawing.regimes)) if drawing.regimes else None
-    with np.errstate(all="ignore"):
-        for attempt in range(100):  # a world may be too young to be cut, or sell nothing after the cut
-            state = np.random.SeedSequence([drawing.seed, number, attempt]).generate_state(1, np.uint64)
-            world = draw_world(int(state[0] >> np.uint64(1)), regime=regime)
-            batch = _batch_of_world(world, drawing, lot)
-            if batch is not None:
-                return batch, world.regime
-    raise SettingsError(f"No world of {drawing.regimes or 'any regime'} can be learned from; look at world.prior.")
+@dataclass(frozen=True)
+class Pretraining:
+    """How a pretraining stands.
+
+    Attributes
+    ----------
+    done : whether all steps are made and the folder is written
+    trained : how it went
+    parameters : of the network
+    folder : of the weights, or, where it is not done, of the checkpoint
+    """
+
+    done: bool
+    trained: Trained
+    parameters: int
+    folder: Path
 
 
-def _batch_of_world(world: DrawnWorld, drawing: Drawing, lot: np.random.Generator) -> Batch | None:
-    panel, unit = world.panel, world.panel.frequency.unit
-    span = world.truth.shape[1]
-    least, most = _HORIZONS[unit]
-    shortest, room = _LEAST_PAST[unit], span - _LEAST_PAST[unit]
-    if room < least:
-        return None
-    horizon = int(np.exp(lot.uniform(np.log(least), np.log(min(most, room) + 1))))
-    latest = span - horizon
-    earliest = max(shortest, latest - horizon) if lot.random() < _LONG else shortest
-    past = int(lot.integers(earliest, latest + 1))
-    cutoff = world.first + past - 1
-    if int(panel.series["start"].min()) > cutoff:  # type: ignore[arg-type]
-        return None  # nothing had begun by then
-    told = cut(panel, cutoff)
-    low, high = _CONTEXTS[unit]
-    context = min(round(float(np.exp(lot.uniform(np.log(low), np.log(high))))), past)
-    context = -(-context // drawing.patch) * drawing.patch
-    seen = InContext.of(told, context=context, horizon=horizon, seed=int(lot.integers(2**31)))
-    around = seen.around(told, horizon=horizon)
-    who = around.who(told.series)
-    shelf = shelves_of(who.run, who.rank, most=len(told), most_places=around.most_places)[0]
-    order = lot.permutation(len(shelf.groups))
-    sizes = (shelf.groups[order] >= 0).sum(axis=1)
-    taken = order[: max(1, int(np.searchsorted(np.cumsum(sizes), drawing.series, side="right")))]
-    groups = shelf.groups[np.sort(taken)]
-    rows = np.sort(groups[groups >= 0])
-    groups = np.where(groups >= 0, np.searchsorted(rows, groups), -1)
-    part = who.take(rows)
-    reach = max(around.scheme.rhythm.context, context)
-    block = around.block_of(told.select(rows), context=reach, horizon=horizon)
-    hidden = lot.random(len(rows)) < _COLD
-    view = around.look(block, part, origin=reach - 1, hidden=hidden)
-    truth = _truth(world, told.select(rows), past, horizon)
-    truth = np.where(block.closed[:, reach:reach + horizon], np.nan, truth) / view.scale[:, None]
-    weight = view.weight * np.isfinite(truth).any(axis=1)
-    if not (weight > 0).any():
-        return None
-    view = replace(view, truth=truth.astype(np.float32), lower=np.zeros(truth.shape, dtype=bool),
-                   weight=(weight / weight[weight > 0].mean()).astype(np.float32))
-    return batch_of(view, groups, part.place, links=around.links)
+def partial_of(folder: Path) -> Path:
+    """Where the checkpoint lies while weights are trained."""
+    return folder.with_name(f"{folder.name}.partial")
 
 
-def _truth(world: DrawnWorld, told: SalesPanel, past: int, horizon: int) -> np.ndarray:
-    """(N, H) units: what came after the cut, of the series that had begun."""
-    whole = world.panel.series.select(ITEM, LOCATION).with_row_index("at")
-    at = told.series.select(ITEM, LOCATION).join(whole, on=[ITEM, LOCATION], how="left", maintain_order="left")["at"].to_numpy()
-    return world.truth[at, past:past + horizon]
-
-
-class Worlds:
-    """The task of pretraining, see `nn.training.Task`; worlds are drawn ahead in other processes.
+def pretrain(folder: Path, settings: PretrainSettings = PretrainSettings(), *, resume: bool = False, minutes: float | None = None,
+             callbacks: Sequence[Callback] = (), progress: Progress | bool | None = None) -> Pretraining:
+    """Train a network on drawn retailers and write its weights, whole or not at all.
 
     Parameters
     ----------
-    parts : batches of a step
-    processes : that draw; 0: this one draws
-    validated : worlds that are kept for validation
+    resume : go on with the training that was begun for this folder; without, one that was begun is refused
+    minutes : after which a checkpoint is written and the function returns
+
+    Raises
+    ------
+    SettingsError
+        If a training was begun there and `resume` is not set, or it was begun with other settings.
     """
-
-    def __init__(self, drawing: Drawing, *, parts: int, processes: int = 1, validated: int = 24) -> None:
-        self._drawing, self._parts, self._ahead = drawing, parts, 4 * max(processes, 1)
-        self._validated, self._kept = validated, list[Batch]()
-        self._levels = torch.tensor(LEVELS, dtype=torch.float32)
-        self._drawn: OrderedDict[int, Future[tuple[Batch, str]]] = OrderedDict()
-        self._pool = None
-        if processes:
-            self._pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_alone)
-
-    def batch(self, step: int, part: int) -> Batch:
-        """Part of a step's batch: one world."""
-        number = step * self._parts + part
-        if self._pool is None:
-            return draw_batch(self._drawing, number)[0]
-        for later in range(number, number + self._ahead):
-            if later not in self._drawn:
-                self._drawn[later] = self._pool.submit(draw_batch, self._drawing, later)
-        for old in [n for n in self._drawn if n < number]:
-            self._drawn.pop(old).cancel()
-        return self._drawn[number].result()[0]
-
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Pinball loss of the quantiles, and squared error of the mean beside it."""
-        return total_loss("pinball", batch, network(*batch.inputs()), self._levels.to(batch.truth.device))
-
-    def validation(self) -> Iterable[Batch]:
-        """Worlds that are never learned from, the same for every seed."""
-        if not self._kept:
-            self._kept = [b for b, _ in validation_worlds(replace(self._drawing, seed=0), self._validated)]
-        return self._kept
-
-    def fingerprint(self) -> Mapping[str, Any]:
-        """What tells this task from others."""
-        return {"drawing": asdict(self._drawing), "parts": self._parts, "validated": self._validated}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+    s, partial = settings, partial_of(folder)
+    check_folder(folder, marks=[CARD])
+    begun = (partial / saved.FILE).is_file()
+    if begun and not resume:
+        raise SettingsError(f"A pretraining for {shorten_path(folder)!r} was begun and lies in {shorten_path(partial)!r}. Go on "
+                            f"with it (--resume), or remove that folder.")
+    if minutes is not None and not minutes > 0:
+        raise SettingsError(f"minutes is {minutes}; it must be above 0.")
+    partial.mkdir(parents=True, exist_ok=True)
+    device = s.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    before = torch.get_num_threads()
+    drawing = Drawing(seed=s.seed, series=s.series, patch=PATCH, regimes=s.regimes)
+    try:
+        torch.set_num_threads(s.threads)
+        with Worlds(drawing, parts=s.worlds, processes=s.processes) as task:
+            network = new_network(s.size, task, s.seed).to(device)
+            trained = train(network, task, _training(s), folder=partial, callbacks=callbacks, progress=progress,
+                            pause_after=None if minutes is None else 60 * minutes)
+    finally:
+        torch.set_num_threads(before)
+    count = parameters_of(network)
+    if trained.stopped == PAUSED:
+        return Pretraining(False, trained, count, partial)
+    about = {"size": s.size, "trained_on": TRAINED_ON, "pretraining": asdict(s), "steps": trained.steps,
+             "seconds": trained.history[-1].seconds if trained.history else 0.0,
+             "validation": trained.history[-1].validation if trained.history else None,
+             "command": " ".join(["shelfcast", *sys.argv[1:]])}
+    with whole_folder(folder) as out:
+        write_weights(out, network.cpu(), about, history=(partial / HISTORY).read_bytes())
+    for path in sorted(partial.iterdir()):
+        path.unlink()
+    partial.rmdir()
+    return Pretraining(True, trained, count, folder)
 
 
-def validation_worlds(drawing: Drawing, count: int) -> list[tuple[Batch, str]]:
-    """Batches of worlds that no training draws, with their regimes, which take turns."""
-    names = drawing.regimes or tuple(REGIMES)
-    return [draw_batch(replace(drawing, regimes=(names[k % len(names)],)), _VALIDATION + k) for k in range(count)]
+def new_network(size: str, task: Worlds, seed: int = 0) -> SpaceTimeNetwork:
+    """A network of a size, for batches such as the task's, its weights as they begin."""
+    first, of = task.batch(0, 0), SIZES[size]
+    shape = NetworkSettings(channels=first.x.shape[-1], statics=first.static.shape[-1], relations=first.links.shape[-1], items=1,
+                            places=1, context=MOST_CONTEXT, horizon=MOST_AHEAD, patch=PATCH, width=of.width, layers=of.layers,
+                            heads=of.heads, dropout=0.0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SpaceTimeNetwork(shape)
 
 
-def _alone() -> None:
-    """A process that draws uses one core."""
-    os.environ["POLARS_MAX_THREADS"] = "1"
-    torch.set_num_threads(1)
+def _training(s: PretrainSettings) -> TrainingSettings:
+    return TrainingSettings(steps=s.steps, rate=s.rate, warmup=min(150, s.steps // 5), schedule="wsd", weight_decay=0.02, clip=1.0,
+                            ema=0.995 if s.steps >= 1_000 else 0.98, accumulate=s.worlds, precision=s.precision, keep_best=False,
+                            validate_every=max(1, min(100, s.steps // 10)), checkpoint_every=50, seed=s.seed)
+
+
+def write_weights(folder: Path, network: SpaceTimeNetwork, about: Mapping[str, Any], *, history: bytes | None = None) -> None:
+    """Write a network into an empty folder; its numbers are rounded to bfloat16, in both files alike."""
+    from safetensors.torch import save_file
+
+    rounded: dict[str, Tensor] = {name: value.detach().to(torch.bfloat16) for name, value in network.state_dict().items()}
+    network.load_state_dict({name: value.float() for name, value in rounded.items()})
+    network.eval()
+    save_file({name: value.contiguous() for name, value in rounded.items()}, folder / TENSORS)
+    (folder / GRAPH).write_bytes(to_onnx(network, any_length=True))
+    if history is not None:
+        (folder / HISTORY).write_bytes(history)
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    card = {"format": FORMAT, "shelfcast": shelfcast.__version__, "parameters": parameters_of(network),
+            "network": network.settings.as_json(), "levels": list(LEVELS), **about, "files": files}
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def read_network(folder: Path, card: Mapping[str, Any]) -> SpaceTimeNetwork:
+    """The network of a folder of weights as PyTorch knows it, in float32.
+
+    Raises
+    ------
+    WeightsError
+        If the tensors are absent, damaged, or not what the card says.
+    """
+    from safetensors.torch import load
+
+    tensors = load(checked_file(folder, card, TENSORS))
+    network = SpaceTimeNetwork(NetworkSettings.from_json(dict(card["network"])))
+    network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    return network

@@ -26,6 +26,7 @@ from shelfcast.nn.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, rate_facto
 from shelfcast.progress import Bar, Progress, Silent, for_terminal, stage
 
 PRECISIONS = ("float32", "bfloat16")
+PAUSED = "paused"
 _SPEED_ONLY = ("checkpoint_every",)  # settings that change no weight: a training may be resumed with others
 _VALIDATION = 2**40  # beyond any part: validation draws nothing that training draws
 
@@ -145,7 +146,7 @@ class Trained:
 
 
 def train(network: nn.Module, task: Task, settings: TrainingSettings, *, folder: Path | None = None,
-          callbacks: Sequence[Callback] = (), progress: Progress | bool | None = None) -> Trained:
+          callbacks: Sequence[Callback] = (), progress: Progress | bool | None = None, pause_after: float | None = None) -> Trained:
     """Train a network where it is (its device), and load the best weights into it.
 
     Parameters
@@ -153,6 +154,8 @@ def train(network: nn.Module, task: Task, settings: TrainingSettings, *, folder:
     network : any module that the task's loss can call; its weights are changed
     folder : for `history.csv` and the checkpoint; a training found there goes on, one that ended there is taken as it ended
     progress : where progress goes; None: a bar on a terminal; True or False: a bar, or none
+    pause_after : seconds after which a checkpoint is written and the training waits to be gone on with (`Trained.stopped` is then
+        `PAUSED`); needs a folder
 
     Raises
     ------
@@ -169,8 +172,9 @@ def train(network: nn.Module, task: Task, settings: TrainingSettings, *, folder:
         run.resume()
         told: list[Callback] = ([CsvHistory(folder / HISTORY)] if folder else []) + list(callbacks) if crew.leads else []
         with _told(told, run), _memory_told(), stage(_shown(progress, crew), "training", settings.steps - run.step) as bar:
-            run.go_on(told, bar)
-    return run.result()
+            paused = run.go_on(told, bar, until=None if pause_after is None else time.monotonic() + pause_after)
+    found = run.result()
+    return replace(found, stopped=PAUSED) if paused else found
 
 
 def draw_seed(seed: int, step: int, part: int) -> int:
@@ -216,10 +220,13 @@ class _Run:
 
     # ---- the loop
 
-    def go_on(self, told: Sequence[Callback], bar: Progress) -> None:
-        """Train until something says stop."""
+    def go_on(self, told: Sequence[Callback], bar: Progress, *, until: float | None) -> bool:
+        """Train until something says stop, or, on the monotonic clock, `until`; whether it was that."""
         self.network.train()
         while not self.stopped:
+            if until is not None and time.monotonic() >= until and self.folder:
+                self._save(self.folder / saved.FILE)
+                return True
             begun = time.perf_counter()
             self._learn()
             self.step += 1
@@ -233,6 +240,7 @@ class _Run:
             if self.folder and (self.stopped or self.step % self.settings.checkpoint_every == 0):
                 self._save(self.folder / saved.FILE)
             bar.advance()
+        return False
 
     def _learn(self) -> None:
         """One step: gradients of all parts, averaged over them, and one move along them."""
