@@ -125,7 +125,7 @@ class Feasts:
             ahead = (days - self.first)[:, None] - day[None, :] - float(self.shut[h])
             # The time constants are at most a few weeks; what is left after ten of them is nothing.
             before = np.where(ahead >= 0, np.exp(-np.abs(ahead) / lead[h]), 0.0)
-            past = np.where(ahead < -float(self.shut[h]), -after * np.exp((ahead + 1.0) / relief), 0.0)
+            past = np.where(ahead < -float(self.shut[h]), -after * np.exp(np.minimum(ahead + 1.0, 0.0) / relief), 0.0)
             out[h] = (np.where(ahead <= 60, before, 0.0) + np.where(ahead >= -40, past, 0.0)).sum(axis=0)
         return out
 

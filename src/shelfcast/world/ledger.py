@@ -44,6 +44,7 @@ class Ledger:
     sold : (N, T), recorded sales; nan where a row has none
     truth : (N, T), what a forecast should say; nan where there is nothing to forecast
     demand : (N, T), units wanted, where that differs from what could be sold; else None
+    closed : bool (P, T), nothing could be sold at a place; None where that never is so
     row : bool (N, T), there is a row
     known, past : {name: covariate}
     item_facts, place_facts : attributes by `items`, by `places`; numbers or texts
@@ -67,6 +68,7 @@ class Ledger:
     closed_when: str | None = None
     net_of_returns: bool = False
     demand: np.ndarray | None = None
+    closed: np.ndarray | None = None
 
     def cells(self, values: np.ndarray) -> np.ndarray:
         """A covariate's numbers as (N, T)."""

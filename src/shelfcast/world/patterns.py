@@ -3,8 +3,28 @@
 Every function takes a stream of chance first and returns effects on the log of expected sales unless it says otherwise.
 """
 
+from typing import Final
+
 import numpy as np
 from scipy.signal import lfilter
+
+_EARLIEST: Final = 10_957  # the first of January 2000, as a day number
+_LATEST: Final = 20_450  # the end of 2025
+
+
+def draw_first(rng: np.random.Generator, days: int) -> int:
+    """A first day, so that the last lies between 2000 and 2025."""
+    return int(rng.integers(_EARLIEST, _LATEST - days))
+
+
+def draw_week(rng: np.random.Generator, weeks: int) -> tuple[int, int, int]:
+    """A first week: its number, the first day that it stands for, and the weekday that its dates fall on.
+
+    A date stands for the seven days from it on, or for those that end with it: users write either.
+    """
+    anchor = int(rng.choice([0, 0, 3, 4, 5, 6]))
+    number = (draw_first(rng, 7 * weeks) + 3 - anchor) // 7  # 1970-01-01 was a Thursday
+    return number, 7 * number - 3 + anchor - (6 if rng.random() < 0.5 else 0), anchor
 
 
 def year_angle(first: int, days: int) -> np.ndarray:
@@ -38,6 +58,29 @@ def windows(rng: np.random.Generator, angle: np.ndarray, groups: int, *, chance:
     plateau = 1.0 / (1.0 + np.exp(np.clip((away - width) / shoulder, -30, 30)))
     size = np.where(rng.random((groups, 1)) < chance, rng.uniform(0.2, most, (groups, 1)), 0.0)
     return size * (plateau - plateau.mean(axis=1, keepdims=True))
+
+
+def returning(rng: np.random.Generator, first: int, steps: int, groups: int, *, period: float, size: float) -> np.ndarray:
+    """(G, T), a course that nobody can explain and that comes back each year: smoothed noise by position in the year.
+
+    Parameters
+    ----------
+    period : steps in a year
+    """
+    slots = round(period)
+    noise = memory(rng, (groups, 3 * slots), float(rng.choice([0.0, 0.6, 0.9])))[:, slots:2 * slots]
+    return size * noise[:, (np.floor((first + np.arange(steps)) % period)).astype(int) % slots]
+
+
+def own_peaks(rng: np.random.Generator, angle: np.ndarray, groups: int, *, share: float) -> np.ndarray:
+    """(G, T), one to three peaks of some days or weeks at dates of a category's own: the season opens, a fair is held."""
+    out = np.zeros((groups, len(angle)))
+    for _ in range(3):
+        away = np.abs((angle[None, :] - 2 * np.pi * rng.random((groups, 1)) + np.pi) % (2 * np.pi) - np.pi)
+        width = 2 * np.pi * np.exp(rng.uniform(np.log(2.0), np.log(14.0), (groups, 1))) / 365.25
+        size = np.where(rng.random((groups, 1)) < share, rng.uniform(0.2, 1.6, (groups, 1)), 0.0)
+        out += size * np.exp(-0.5 * (away / width) ** 2)
+    return out
 
 
 def trends(rng: np.random.Generator, rows: int, steps: int, *, per_year: float, size: float) -> np.ndarray:

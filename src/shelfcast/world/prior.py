@@ -16,18 +16,25 @@ from shelfcast.names import AVAILABLE, STOCK
 from shelfcast.panel import SalesPanel
 from shelfcast.world.dice import Dice
 from shelfcast.world.ledger import Ledger, panel_of, without_covariates
+from shelfcast.world.mishaps import with_mishaps
 from shelfcast.world.regimes.brands import draw_brands
 from shelfcast.world.regimes.departments import draw_departments
+from shelfcast.world.regimes.fast import draw_fast
+from shelfcast.world.regimes.generic import draw_generic
 from shelfcast.world.regimes.grocery import draw_grocery
+from shelfcast.world.regimes.hourly import draw_hourly
+from shelfcast.world.regimes.liquor import draw_liquor
 from shelfcast.world.regimes.monthly import draw_monthly
 from shelfcast.world.regimes.stores import draw_stores, draw_stores_weekly
 
 _DRAWN: Final[Mapping[str, Callable[[Dice], Ledger]]] = MappingProxyType({
     "stores": draw_stores, "stores_weekly": draw_stores_weekly, "departments": draw_departments, "grocery": draw_grocery,
-    "brands": draw_brands, "monthly": draw_monthly})
+    "brands": draw_brands, "fast": draw_fast, "monthly": draw_monthly, "liquor": draw_liquor, "hourly": draw_hourly,
+    "generic": draw_generic})
 
 REGIMES: Final[Mapping[str, float]] = MappingProxyType({
-    "stores": 0.20, "stores_weekly": 0.12, "departments": 0.13, "grocery": 0.17, "brands": 0.10, "monthly": 0.07})
+    "stores": 0.20, "stores_weekly": 0.12, "departments": 0.13, "grocery": 0.17, "brands": 0.10,
+    "fast": 0.08, "monthly": 0.07, "liquor": 0.05, "hourly": 0.03, "generic": 0.05})
 """{regime: weight}; how often each is drawn, any scale."""
 
 
@@ -39,7 +46,7 @@ class DrawnWorld:
     ----------
     panel : as a user would have it; no future rows
     truth : (N, T), in the order of `panel.series`: units wanted where the panel tells availability or stock, else what was
-        recorded as sold; nan where the item was not on sale, closed, or not reported
+        recorded as sold; nan where the item was not on sale, closed (if the panel tells when), or not reported
     first : period number of the truth's first column; the last is `panel.cutoff`
     regime : a name of `REGIMES`
     mechanisms : what this world has, as `draw_world` takes them in `without`
@@ -73,7 +80,11 @@ def draw_world(seed: int, *, regime: str | None = None, without: Collection[str]
         regime = names[int(dice.stream("regime").choice(len(names), p=weights / weights.sum()))]
     elif regime not in _DRAWN:
         raise UnknownNameError("regime", regime, list(REGIMES))
-    ledger = _told(_DRAWN[regime](dice), dice)
+    ledger = _told(with_mishaps(_DRAWN[regime](dice), dice), dice)
+    if ledger.closed_when is None and ledger.closed is not None:
+        # Who is not told of closed days has to expect their zeros.
+        shut = ledger.closed[ledger.place_of] & ledger.row & np.isfinite(ledger.sold)
+        ledger = replace(ledger, truth=np.where(shut, ledger.sold, ledger.truth))
     if ledger.demand is not None and {AVAILABLE, STOCK} & set(ledger.past):
         ledger = replace(ledger, truth=np.where(np.isfinite(ledger.truth), ledger.demand, np.nan))
     panel, truth, first = panel_of(ledger)
@@ -84,7 +95,7 @@ def _told(ledger: Ledger, dice: Dice) -> Ledger:
     """What of it the user has: all, all but some covariates, or sales alone."""
     rng = dice.stream("told")
     names = [*ledger.known, *ledger.past, *ledger.item_facts, *ledger.place_facts]
-    if dice.on("sales_alone", 0.08):
+    if dice.on("sales_alone", 0.15):
         return without_covariates(ledger, set(names) - {"latitude", "longitude"})
     if dice.on("hidden_covariates", 0.4):
         ledger = without_covariates(ledger, {n for n in names if n != "open" and rng.random() < 0.25})

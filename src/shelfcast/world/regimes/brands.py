@@ -8,10 +8,8 @@ from shelfcast.world.demand import pantry_dip, rival_effect
 from shelfcast.world.dice import Dice
 from shelfcast.world.feasts import draw_feasts, draw_tastes
 from shelfcast.world.ledger import Covariate, Ledger, names_of
-from shelfcast.world.patterns import memory, shifts, swings, trends, year_angle
+from shelfcast.world.patterns import draw_week, memory, returning, shifts, swings, trends, year_angle
 from shelfcast.world.surroundings import draw_spots, irrelevant
-
-_EARLIEST, _LATEST = 7_000, 19_300  # from 1989 on
 
 
 def draw_brands(dice: Dice) -> Ledger:
@@ -19,9 +17,8 @@ def draw_brands(dice: Dice) -> Ledger:
     rng = dice.stream("sizes")
     brands, weeks = int(rng.integers(3, 26)), int(rng.integers(60, 201))
     places = max(1, int(rng.integers(128, 401)) // brands)
-    anchor = int(rng.choice([0, 3, 5, 6]))
-    number = (int(rng.integers(_EARLIEST, _LATEST)) + 3 - anchor) // 7
-    first, days = number * 7 - 3 + anchor, 7 * weeks
+    number, first, anchor = draw_week(rng, weeks)
+    days = 7 * weeks
     item_of, place_of = np.repeat(np.arange(brands), places), np.tile(np.arange(places), brands)
     n = brands * places
     rng = dice.stream("brands")
@@ -31,34 +28,40 @@ def draw_brands(dice: Dice) -> Ledger:
     logs = np.repeat(logs[:, None], weeks, axis=1)
     angle = year_angle(first, days)
     if dice.on("year", 0.8):
-        logs += swings(dice.stream("year"), angle, brands, most=0.4)[:, 3::7][item_of] + swings(
-            dice.stream("years"), angle, 1, most=0.4)[:, 3::7]
+        r = dice.stream("year")
+        logs += swings(r, angle, brands, most=0.4)[:, 3::7][item_of] + swings(r, angle, 1, most=0.4)[:, 3::7]
+    if dice.on("returning", 0.3):
+        r = dice.stream("returning")
+        logs += returning(r, number, weeks, 1, period=52.18, size=r.uniform(0.0, 0.15))
     if dice.on("holidays", 0.6):
         feasts = draw_feasts(dice.stream("feasts"), first, days)
         felt = draw_tastes(dice.stream("tastes"), feasts, 1) @ feasts.felt()
         logs += felt.reshape(1, weeks, 7).mean(axis=2)
     if dice.on("trend", 0.8):
-        logs += trends(dice.stream("trend"), brands, weeks, per_year=52.18, size=rng.uniform(0.02, 0.3))[item_of]
-        logs += trends(dice.stream("trends"), n, weeks, per_year=52.18, size=rng.uniform(0.01, 0.15))
+        r = dice.stream("trend")
+        logs += trends(r, brands, weeks, per_year=52.18, size=r.uniform(0.02, 0.3))[item_of]
+        logs += trends(r, n, weeks, per_year=52.18, size=r.uniform(0.01, 0.15))
     if dice.on("level_shifts", 0.4):
-        logs += shifts(dice.stream("shifts"), n, weeks, share=rng.uniform(0.02, 0.3), size=0.4)
+        r = dice.stream("shifts")
+        logs += shifts(r, n, weeks, share=r.uniform(0.02, 0.3), size=0.4)
     prices, deal, feature, effect = _offers(dice, item_of=item_of, place_of=place_of, weeks=weeks)
     logs += effect
     if dice.on("dips", 0.6):
+        r = dice.stream("dips")
         logs += pantry_dip(np.clip(effect, 0.0, None), active=((deal + feature) > 0).astype(np.float64),
-                           share=rng.uniform(0.0, 0.6, n), days=rng.uniform(0.5, 3.0))
+                           share=r.uniform(0.0, 0.6, n), days=r.uniform(0.5, 3.0))
     if dice.on("rivalry", 0.75):
+        r = dice.stream("rivalry")
         logs += rival_effect(effect, group_of=place_of, groups=places, weight=level,
-                             exposure=rng.uniform(0.0, rng.uniform(0.2, 1.0), brands)[item_of])
-    logs += rng.uniform(0.05, 0.25) * memory(dice.stream("drift"), (n, weeks), 0.9)
-    shared = dice.stream("shared noise")
-    logs += rng.uniform(0.0, 0.15) * shared.standard_normal((brands, weeks))[item_of] + rng.uniform(
-        0.0, 0.12) * shared.standard_normal((places, weeks))[place_of]
-    logs += rng.uniform(0.1, 0.5) * np.exp(0.3 * rng.standard_normal((n, 1))) * dice.stream("noise").standard_normal((n, weeks))
+                             exposure=r.uniform(0.0, r.uniform(0.2, 1.0), brands)[item_of])
+    r = dice.stream("noise")
+    logs += r.uniform(0.02, 0.25) * memory(r, (n, weeks), 0.9)
+    logs += r.uniform(0.0, 0.15) * r.standard_normal((brands, weeks))[item_of]
+    logs += r.uniform(0.0, 0.12) * r.standard_normal((places, weeks))[place_of]
+    logs += r.uniform(0.08, 0.45) * np.exp(0.3 * r.standard_normal((n, 1))) * r.standard_normal((n, weeks))
     sold = dice.stream("counts").poisson(np.exp(np.clip(logs, -8.0, 14.0))).astype(np.float64)
     if dice.on("packs", 0.3):
-        pack = float(dice.stream("packs").choice([4, 6, 12, 24, 64]))
-        sold = np.ceil(sold / pack) * pack if level.mean() < 50 else sold * pack
+        sold = sold * float(dice.stream("packs").choice([4, 6, 12, 24, 64]))
     row = np.ones((n, weeks), dtype=bool)
     if dice.on("life_cycles", 0.4):
         r, week = dice.stream("lives"), np.arange(weeks)
@@ -96,11 +99,13 @@ def _offers(dice: Dice, *, item_of: np.ndarray, place_of: np.ndarray, weeks: int
     on = np.zeros((brands, weeks))
     depth = np.zeros((brands, weeks))
     if dice.on("promotions", 0.95):
-        starts = rng.random((brands, weeks)) < rng.uniform(0.04, 0.35, (brands, 1))
-        cut = rng.choice([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5], (brands, weeks))
-        for lag in range(int(rng.integers(1, 4))):
+        r = dice.stream("promotions")
+        starts = r.random((brands, weeks)) < r.uniform(0.04, 0.35, (brands, 1))
+        cut = r.choice([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5], (brands, weeks))
+        for lag in range(int(r.integers(1, 4))):
             on[:, lag:] = np.maximum(on[:, lag:], starts[:, :weeks - lag])
             depth[:, lag:] = np.maximum(depth[:, lag:], (starts * cut)[:, :weeks - lag])
+    rng = dice.stream("answers")
     joins = rng.random((n, weeks)) < rng.uniform(0.5, 1.0)
     on, depth = on[item_of] * joins, depth[item_of] * joins
     featured = rng.random((brands, weeks)) < rng.uniform(0.1, 0.7)

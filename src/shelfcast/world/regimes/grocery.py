@@ -33,10 +33,10 @@ from shelfcast.world.draws import draw
 from shelfcast.world.feasts import EPOCH
 from shelfcast.world.ledger import Covariate, Ledger, Texts, names_of
 from shelfcast.world.life import Life
+from shelfcast.world.patterns import draw_first
 from shelfcast.world.retailer import sizes_of
 from shelfcast.world.surroundings import irrelevant
-
-_EARLIEST, _LATEST = 12_800, 19_800
+from shelfcast.world.views import LAST, MEAN, MOST, SUM, monthly, over_items, over_places, weekly
 
 
 def draw_grocery(dice: Dice) -> Ledger:
@@ -54,9 +54,10 @@ def _settings(dice: Dice) -> ChainSettings:
     usual = rng.normal(-1.2, 0.7) if slow else rng.normal(1.2, 0.9)
     departments = tuple(_category(rng, k, usual) for k in range(min(items, int(rng.integers(1, 9)))))
     cadence = rng.integers(3, 26, 2)  # weeks
+    days = int(rng.integers(180, 901))
     settings = ChainSettings(
         seed=int(rng.integers(2**31)), places=places, items=items, regions=regions,
-        first=date.fromordinal(EPOCH + int(rng.integers(_EARLIEST, _LATEST))), days=int(rng.integers(180, 901)), horizon=0,
+        first=date.fromordinal(EPOCH + draw_first(rng, days)), days=days, horizon=0,
         region_spread=float(rng.uniform(0.1, 0.8)), departments=departments,
         level=Level(item=float(rng.uniform(0.4, 1.4)), place=float(rng.uniform(0.1, 0.7)), series=float(rng.uniform(0.1, 0.6)),
                     listed=float(rng.uniform(0.7, 1.0))),
@@ -143,10 +144,26 @@ def _books(dice: Dice, s: ChainSettings, life: Life) -> Ledger:
                    known=known, past=past, item_facts=item_facts,
                    place_facts={"latitude": np.asarray(np.round(r.latitude, 5)),
                                 "longitude": np.asarray(np.round(r.longitude, 5))},
-                   closed_when="open" if "open" in known else None, demand=demand)
-    if dice.on("rows_of_sales_alone", 0.15):  # summed transactions: no row where nothing was sold
-        kept = row & (sold > 0)
-        plain = {k: v for k, v in known.items() if not isinstance(v, np.ndarray) or v.ndim == 1}
-        sales_only = np.where(np.maximum.accumulate(kept, axis=1) & is_open[place_of] & on_sale, sold, np.nan)
-        return replace(books, row=kept, truth=sales_only, known=plain, past={}, absent="zero", closed_when=None)
+                   closed_when="open" if "open" in known else None, demand=demand if s.stocking.on else None, closed=~is_open)
+    return _seen_as(dice, books, r.category_of, settings=s)
+
+
+def _seen_as(dice: Dice, books: Ledger, category_of: np.ndarray, *, settings: ChainSettings) -> Ledger:
+    """The books by day, week or month, or summed over places or the items of a category, or as rows of what was sold."""
+    rng = dice.stream("view")
+    if dice.on("rows_of_sales_alone", 0.12):  # summed transactions: no row where nothing was sold
+        kept = books.row & (books.sold > 0)
+        plain = {k: v for k, v in books.known.items() if not isinstance(v, np.ndarray) or v.ndim == 1}
+        on_sale = np.maximum.accumulate(kept, axis=1) & np.isfinite(books.truth)
+        return replace(books, row=kept, truth=np.where(on_sale, books.sold, np.nan), known=plain, past={}, absent="zero",
+                       closed_when=None, closed=None)
+    if dice.on("sums_over_items", 0.12):
+        books = over_items(books, category_of, tuple(f"C{g + 1}" for g in range(len(settings.departments))))
+    if len(books.places) > 1 and dice.on("sums_over_places", 0.1):
+        books = over_places(books)
+    ways = {PROMO: str(rng.choice([MEAN, MOST, SUM])), "holiday": str(rng.choice([MOST, SUM])), STOCK: LAST}
+    if dice.on("weekly_view", 0.15):
+        return weekly(books, how=ways, anchor=int(rng.choice([0, 0, 5, 6])))
+    if settings.days > 550 and dice.on("monthly_view", 0.05):
+        return monthly(books, how=ways)
     return books

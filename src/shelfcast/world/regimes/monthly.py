@@ -43,8 +43,9 @@ def draw_monthly(dice: Dice) -> Ledger:
         feasts = draw_feasts(dice.stream("feasts"), first_day, days)
         daily = np.exp(draw_tastes(dice.stream("tastes"), feasts, groups, strong=0.3) @ feasts.felt())
         logs = logs + np.log(np.add.reduceat(daily, edges[:-1] - edges[0], axis=1) / length)[group_of][item_of]
-        kept = feasts.on(rng.random(len(feasts.names)) < 0.4) >= 0
-        if rng.random() < 0.5:
+        r = dice.stream("holidays told")
+        kept = feasts.on(r.random(len(feasts.names)) < 0.4) >= 0
+        if r.random() < 0.5:
             known["holidays"] = np.add.reduceat(kept.astype(np.float64), edges[:-1] - edges[0])
     if dice.on("special_months", 0.5):
         r = dice.stream("special")
@@ -54,9 +55,10 @@ def draw_monthly(dice: Dice) -> Ledger:
     if dice.on("trend", 0.85):
         r = dice.stream("trend")
         logs = logs + trends(r, 1, months, per_year=12.0, size=0.08) + trends(r, items, months, per_year=12.0, size=0.2)[
-            item_of] + trends(r, n, months, per_year=12.0, size=rng.uniform(0.01, 0.2))
+            item_of] + trends(r, n, months, per_year=12.0, size=r.uniform(0.01, 0.2))
     if dice.on("level_shifts", 0.5):
-        logs = logs + shifts(dice.stream("shifts"), n, months, share=rng.uniform(0.02, 0.3), size=0.5)
+        r = dice.stream("shifts")
+        logs = logs + shifts(r, n, months, share=r.uniform(0.02, 0.3), size=0.5)
     if dice.on("crisis", 0.15):
         logs = logs + crisis(dice.stream("crisis"), places, months, per_year=12.0)[place_of]
     if dice.on("prices", 0.75):
@@ -72,10 +74,10 @@ def draw_monthly(dice: Dice) -> Ledger:
         common = np.log(np.exp(relative).mean(axis=0, keepdims=True))
         logs = logs - elasticity * (relative - common + np.log1p(-off))
         known[PRICE] = np.round(price * (1.0 - off), 2)
-    noise = dice.stream("noise")
-    logs = logs + rng.uniform(0.05, 0.3) * memory(noise, (n, months), 0.7) + rng.uniform(0.0, 0.1) * noise.standard_normal(
-        (places, months))[place_of]
-    logs = logs + rng.uniform(0.05, 0.4) * np.exp(0.4 * noise.standard_normal((n, 1))) * noise.standard_normal((n, months))
+    r = dice.stream("noise")
+    logs = logs + r.uniform(0.02, 0.25) * memory(r, (n, months), 0.7)
+    logs = logs + r.uniform(0.0, 0.1) * r.standard_normal((places, months))[place_of]
+    logs = logs + r.uniform(0.04, 0.35) * np.exp(0.4 * r.standard_normal((n, 1))) * r.standard_normal((n, months))
     mean = np.exp(np.clip(logs, -8.0, 14.0))
     counts = rng.random() < 0.5
     sold = dice.stream("counts").poisson(mean).astype(np.float64) if counts else np.round(mean, 2)

@@ -1,7 +1,5 @@
 """Turnover of whole shops, daily or by week: large numbers whose noise is small beside what weekday, promotion and feast do."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from shelfcast.names import ALL, PROMO
@@ -11,8 +9,10 @@ from shelfcast.world.feasts import Feasts, draw_feasts, draw_tastes
 from shelfcast.world.ledger import Covariate, Ledger, Texts, names_of
 from shelfcast.world.patterns import (
     crisis,
+    draw_first,
     memory,
     promotion_weeks,
+    returning,
     school_holidays,
     shifts,
     swings,
@@ -22,9 +22,7 @@ from shelfcast.world.patterns import (
     year_angle,
 )
 from shelfcast.world.surroundings import draw_spots, irrelevant, nearby_shocks
-from shelfcast.world.views import weekly
-
-_EARLIEST, _LATEST = 12_800, 19_800  # 2005 to 2024, day numbers of the first day
+from shelfcast.world.views import MEAN, MOST, SUM, weekly
 
 
 def draw_stores(dice: Dice) -> Ledger:
@@ -34,42 +32,24 @@ def draw_stores(dice: Dice) -> Ledger:
 
 
 def draw_stores_weekly(dice: Dice) -> Ledger:
-    """The same by week, 90 to 200 weeks: days of promotion, days open."""
+    """The same by week, 90 to 200 weeks: how many days of promotion, how many days open."""
     rng = dice.stream("sizes")
-    books = _stores(dice, places=int(rng.integers(60, 301)), days=7 * int(rng.integers(90, 201)))
-    counted = {n: "sum" if rng.random() < 0.6 else "most" for n in books.known if n not in ("open",)}
-    weeks = weekly(books, how={**counted, "open": "sum"}, anchor=int(rng.choice([0, 0, 6, 4, 5])))
-    if rng.random() < 0.3 and isinstance(weeks.known.get(PROMO), np.ndarray):
-        weeks = replace(weeks, known={**weeks.known, PROMO: (np.asarray(weeks.known[PROMO]) > 0).astype(np.float64)})
-    return weeks
+    books = _stores(dice, places=int(rng.integers(60, 301)), days=7 * int(rng.integers(90, 201)) + 6)
+    form = rng.random()
+    ways = {n: SUM if form < 0.4 else MEAN if form < 0.6 else str(rng.choice([SUM, MOST, MEAN])) for n in books.known}
+    return weekly(books, how={**ways, "open": MEAN if 0.4 <= form < 0.6 else SUM}, anchor=int(rng.choice([0, 0, 6, 4, 5])))
 
 
 def _stores(dice: Dice, *, places: int, days: int) -> Ledger:
     rng = dice.stream("stores")
-    first = int(rng.integers(_EARLIEST, _LATEST))
+    first = draw_first(rng, days)
     regions = int(rng.integers(1, 17))
     region_of = rng.integers(0, regions, places)
-    day = np.arange(days)
-    weekday = (first + day + 3) % 7
-    angle = year_angle(first, days)
+    weekday = (first + np.arange(days) + 3) % 7
     feasts = draw_feasts(dice.stream("feasts"), first, days)
-    logs = rng.uniform(np.log(300.0), np.log(20_000.0)) + rng.uniform(0.2, 0.7) * rng.standard_normal((places, 1))
-    logs = np.repeat(logs, days, axis=1)
-    if dice.on("week", 0.97):
-        logs += weekdays(dice.stream("week"), places, spread=rng.uniform(0.01, 0.12))[:, weekday]
-    if dice.on("year", 0.9):
-        logs += swings(dice.stream("year"), angle, 1, most=0.25) + rng.uniform(0.0, 1.0, (places, 1)) * swings(
-            dice.stream("season"), angle, 1, most=0.2) + windows(dice.stream("window"), angle, 1, chance=0.15, most=0.8) * (
-            rng.random((places, 1)) < 0.15)
-    if dice.on("trend", 0.85):
-        logs += trends(dice.stream("trend"), 1, days, per_year=365.25, size=0.06)
-        logs += trends(dice.stream("trends"), places, days, per_year=365.25, size=rng.uniform(0.01, 0.12))
-    if dice.on("level_shifts", 0.6):
-        logs += shifts(dice.stream("shifts"), places, days, share=rng.uniform(0.05, 0.5), size=0.15)
-    if dice.on("crisis", 0.12):
-        logs += crisis(dice.stream("crisis"), places, days, per_year=365.25)
-    if dice.on("payday", 0.7):
-        logs += _month(dice.stream("payday"), first, days, places)
+    usual = rng.uniform(np.log(300.0), np.log(20_000.0)) + rng.uniform(0.2, 0.7) * rng.standard_normal((places, 1))
+    logs = usual + _rhythms(dice, first, days, places=places, region_of=region_of)
+    logs += _paths(dice, days, places)
     known: dict[str, Covariate] = {}
     flag, log = _promotions(dice, first, days, places)
     if flag is not None:
@@ -80,7 +60,12 @@ def _stores(dice: Dice, *, places: int, days: int) -> Ledger:
         logs += (r.normal(0.02, 0.03) + 0.03 * r.standard_normal((places, 1))) * off
         known["school_holiday"] = off.astype(np.float64)
     if dice.on("weather", 0.4):
-        logs += rng.uniform(0.01, 0.06) * memory(dice.stream("weather"), (regions, days), 0.8)[region_of]
+        r = dice.stream("weather")
+        warmth = memory(r, (regions, days), 0.8)
+        logs += (r.uniform(0.01, 0.06) * warmth)[region_of]
+        if r.random() < 0.3:
+            season = 10.0 - 9.0 * np.cos(year_angle(first, days) - 0.3)
+            known["temperature"] = np.round(season + 3.5 * warmth, 1)[region_of]
     facts, near = draw_spots(dice.stream("spots"), places, regions, region_of)
     if dice.on("shocks", 0.25):
         logs += nearby_shocks(dice.stream("shocks"), facts, days)
@@ -88,32 +73,78 @@ def _stores(dice: Dice, *, places: int, days: int) -> Ledger:
     if dice.on("holidays", 0.95):
         logs += _feasts_of(dice, feasts, places)
         logs += _before_and_after(dice.stream("closing"), is_open, weekday)
-        r = dice.stream("holiday flag")
-        form = r.random()
-        if form < 0.45:
-            known["holiday"] = (kind >= 0).astype(np.float64)
-        elif form < 0.75:
-            few = Texts(np.where(kind >= 0, 1 + kind % 3, 0), ("none", "public", "easter", "christmas"))
-            named = Texts(kind + 1, ("none", *feasts.names))
-            known["holiday"] = few if r.random() < 0.5 else named
-    exists = _lives(dice, places, days)
+        known |= _feasts_told(dice.stream("holiday flag"), feasts, kind)
+    row = _lives(dice, places, days)
     logs += _noise(dice, places, days, region_of, regions)
     sold = np.where(is_open, np.exp(logs), 0.0)
-    sold = np.maximum(np.rint(sold) if rng.random() < 0.8 else np.round(sold, 2), 0.0)
+    sold = np.rint(sold) if rng.random() < 0.8 else np.round(sold, 2)
     if dice.on("outliers", 0.4):
         r = dice.stream("outliers")
-        sold = np.where(r.random((places, days)) < r.choice([0.0002, 0.001, 0.003]),
-                        sold * np.exp(r.normal(0.0, 0.6, (places, days))), sold)
-    row = exists.copy()
+        hit = r.random((places, days)) < r.choice([0.0002, 0.001, 0.003])
+        sold = np.where(hit, sold * np.exp(r.normal(0.0, 0.6, (places, days))), sold)
     if dice.on("gaps", 0.35):
         row &= ~_gaps(dice.stream("gaps"), places, days)
-    truth = np.where(is_open & row, sold, np.nan)
     if dice.on("irrelevant", 0.4):
         known |= irrelevant(dice.stream("irrelevant"), places, days)
     known["open"] = is_open.astype(np.float64)
     return Ledger(frequency=Frequency("D"), first=first, items=(ALL,), places=names_of("S", places),
-                  item_of=np.zeros(places, dtype=int), place_of=np.arange(places), sold=sold, truth=truth, row=row,
-                  known=known, place_facts=facts | near, closed_when="open")
+                  item_of=np.zeros(places, dtype=int), place_of=np.arange(places), sold=sold,
+                  truth=np.where(is_open & row, sold, np.nan), row=row, known=known, place_facts=facts | near, closed_when="open",
+                  closed=~is_open)
+
+
+def _rhythms(dice: Dice, first: int, days: int, *, places: int, region_of: np.ndarray) -> np.ndarray:
+    """(P, T), what comes back: by weekday, by day of the month, by season."""
+    logs, angle = np.zeros((places, days)), year_angle(first, days)
+    weekday = (first + np.arange(days) + 3) % 7
+    if dice.on("week", 0.97):
+        r = dice.stream("week")
+        profile = weekdays(r, places, spread=r.uniform(0.01, 0.12))
+        logs += profile[:, weekday]
+        if r.random() < 0.3:  # weekends matter more at one time of the year
+            tilt = r.normal(0.0, 0.08, (places, 1)) + r.normal(0.0, 0.1)
+            logs += tilt * (weekday >= 5) * np.cos(angle - 2 * np.pi * r.random())
+    if dice.on("year", 0.9):
+        r = dice.stream("year")
+        logs += swings(r, angle, 1, most=0.25) + r.uniform(0.0, 1.0, (places, 1)) * swings(r, angle, 1, most=0.2)
+        tourists = r.random((places, 1)) < r.uniform(0.0, 0.25)
+        logs += windows(r, angle, 1, chance=0.4, most=1.0) * tourists
+    if dice.on("returning", 0.4):
+        r = dice.stream("returning")
+        logs += returning(r, first, days, 1, period=365.2425, size=r.uniform(0.0, 0.06))
+        regional = returning(r, first, days, region_of.max() + 1, period=365.2425, size=r.uniform(0.0, 0.05))
+        logs += regional[region_of]
+    if dice.on("payday", 0.7):
+        logs += _month(dice.stream("payday"), first, days, places)
+    return logs
+
+
+def _paths(dice: Dice, days: int, places: int) -> np.ndarray:
+    """(P, T), what does not come back: growth, steps of the level, a crisis."""
+    logs = np.zeros((places, days))
+    if dice.on("trend", 0.85):
+        r = dice.stream("trend")
+        logs += trends(r, 1, days, per_year=365.25, size=0.07)
+        logs += trends(r, places, days, per_year=365.25, size=r.uniform(0.01, 0.12))
+    if dice.on("level_shifts", 0.6):
+        r = dice.stream("shifts")
+        logs += shifts(r, places, days, share=r.uniform(0.05, 0.5), size=0.15)
+    if dice.on("crisis", 0.1):
+        logs += crisis(dice.stream("crisis"), places, days, per_year=365.25)
+    return logs
+
+
+def _feasts_told(rng: np.random.Generator, feasts: Feasts, kind: np.ndarray) -> dict[str, Covariate]:
+    """How the books mark holidays, if they do: one flag, a few letters that several share, or by name."""
+    form = rng.random()
+    if form < 0.4:
+        return {"holiday": (kind >= 0).astype(np.float64)}
+    if form < 0.6:
+        letter = np.append(1 + rng.integers(0, 3, len(feasts.names)), 0)  # the last stands for no feast
+        return {"holiday": Texts(letter[kind], ("none", "a", "b", "c"))}
+    if form < 0.75:
+        return {"holiday": Texts(kind + 1, ("none", *feasts.names))}
+    return {}
 
 
 def _month(rng: np.random.Generator, first: int, days: int, places: int) -> np.ndarray:
@@ -151,7 +182,7 @@ def _promotions(dice: Dice, first: int, days: int, places: int) -> tuple[np.ndar
     if dice.on("dips", 0.4):
         after = np.zeros_like(log)
         after[:, 7:] = log[:, :-7]
-        log -= rng.uniform(0.05, 0.35) * after * ~active
+        log -= dice.stream("dips").uniform(0.05, 0.35) * after * ~active
     alike = (active == active[:1]).all()
     return (active[0] if alike else active).astype(np.float64), log
 
@@ -165,13 +196,16 @@ def _opening(dice: Dice, feasts: Feasts, *, region_of: np.ndarray, regions: int,
     kind = by_region[region_of]
     is_open = np.ones((places, len(weekday)), dtype=bool)
     if dice.on("closed_sundays", 0.65):
-        is_open &= ~((rng.random((places, 1)) < rng.uniform(0.7, 1.05)) & (weekday == 6))
+        r = dice.stream("closed_sundays")
+        is_open &= ~((r.random((places, 1)) < r.uniform(0.7, 1.1)) & (weekday == 6))
     if dice.on("closed_holidays", 0.85):
-        keeps = rng.random((places, 1)) < rng.uniform(0.9, 1.02)
+        r = dice.stream("closed_holidays")
+        keeps = r.random((places, 1)) < r.uniform(0.9, 1.02)
         is_open &= ~(keeps & np.append(feasts.shut, False)[kind])
     if dice.on("rebuilding", 0.5):
-        start = rng.integers(0, len(weekday), (places, 1))
-        length = np.where(rng.random((places, 1)) < rng.uniform(0.02, 0.2), rng.integers(4, 90, (places, 1)), 0)
+        r = dice.stream("rebuilding")
+        start = r.integers(0, len(weekday), (places, 1))
+        length = np.where(r.random((places, 1)) < r.uniform(0.02, 0.2), r.integers(4, 90, (places, 1)), 0)
         day = np.arange(len(weekday))
         is_open &= ~((day >= start) & (day < start + length))
     return is_open, kind
@@ -198,13 +232,15 @@ def _before_and_after(rng: np.random.Generator, is_open: np.ndarray, weekday: np
 
 def _lives(dice: Dice, places: int, days: int) -> np.ndarray:
     """bool (P, T), the place exists: some open within the history, some close for good."""
-    rng, day = dice.stream("lives"), np.arange(days)
+    day = np.arange(days)
     out = np.ones((places, days), dtype=bool)
     if dice.on("new_places", 0.4):
-        opened = np.where(rng.random((places, 1)) < rng.uniform(0.02, 0.3), rng.integers(0, days - 20, (places, 1)), 0)
+        r = dice.stream("new_places")
+        opened = np.where(r.random((places, 1)) < r.uniform(0.02, 0.3), r.integers(0, days - 3, (places, 1)), 0)
         out &= day >= opened
     if dice.on("closing_places", 0.2):
-        last = np.where(rng.random((places, 1)) < rng.uniform(0.0, 0.1), rng.integers(days // 3, days, (places, 1)), days)
+        r = dice.stream("closing_places")
+        last = np.where(r.random((places, 1)) < r.uniform(0.0, 0.1), r.integers(days // 3, days, (places, 1)), days)
         out &= day < last
     return out
 
