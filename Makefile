@@ -53,6 +53,9 @@ bench: $(STAMP) ## accuracy on the public sets, and growth with the number of se
 	@$(BIN)/python benchmarks/spine_accuracy.py
 	@$(BIN)/python benchmarks/scale.py
 
+pretrain-check: $(STAMP) ## does pretraining work here: a toy network, two minutes, a falling loss and its skill
+	@$(BIN)/python benchmarks/pretrain_check.py
+
 system: ## what a test needs from the system (Debian, as root): OpenMP, PostgreSQL, Chromium
 	@apt-get update -qq
 	@DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libgomp1 postgresql chromium fonts-dejavu-core > /dev/null
@@ -60,4 +63,4 @@ system: ## what a test needs from the system (Debian, as root): OpenMP, PostgreS
 clean: ## remove what the targets above made
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
 
-.PHONY: help setup demo test test-all check fmt docs bars bench system clean
+.PHONY: help setup demo test test-all check fmt docs bars bench pretrain-check system clean

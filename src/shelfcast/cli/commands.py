@@ -133,6 +133,21 @@ def tune(options: argparse.Namespace) -> int:
     return 0
 
 
+def pretrain(options: argparse.Namespace) -> int:
+    """`shelfcast pretrain`"""
+    names = ("size", "steps", "processes", "threads", "device", "precision", "seed", "drawn")
+    result = workflow.pretrain(Path(options.folder), options={k: getattr(options, k) for k in names}, resume=options.resume,
+                               minutes=options.minutes, say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    print(result.summary["told"])
+    if result.done:
+        print(f"""
+Open    {result.folder / 'training.html'}
+Next    shelfcast forecast YOUR_SALES.csv --model pretrained --set weights={result.folder}""")
+    return 0
+
+
 def models(options: argparse.Namespace) -> int:
     """`shelfcast models`"""
     listed = workflow.models()
@@ -166,7 +181,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest,
-    "compare": compare, "tune": tune, "models": models,
+    "compare": compare, "tune": tune, "pretrain": pretrain, "models": models,
     "doctor": doctor,
 }
 
@@ -188,8 +203,8 @@ def _source(options: argparse.Namespace) -> dict[str, Any]:
 
 def _forecast_settings(options: argparse.Namespace) -> ForecastSettings:
     """`fit` has fewer flags than `forecast`; what it lacks keeps its default."""
-    chosen = {name: getattr(options, name) for name in ("out", "run", "report", "levels", "overrides", "reconcile", "budget")
-              if hasattr(options, name)}
+    names = ("out", "run", "report", "levels", "overrides", "reconcile", "budget", "cache")
+    chosen = {name: getattr(options, name) for name in names if hasattr(options, name)}
     return ForecastSettings(**_source(options), **chosen, horizon=options.horizon, model=options.model, seed=options.seed,
                             hierarchy=_flat(getattr(options, "hierarchy", [])),
                             options=_options(options),

@@ -106,6 +106,10 @@ def build() -> Parser:
                                      "window is kept aside and only scored in the end. A tuning that was killed goes on where it\n"
                                      "was; one that ended goes on with a larger budget.\n\n"
                                      "Result: a folder with best.toml (for fit --set @FOLDER/best.toml), every trial, and a page."))
+    _pretrain(sub.add_parser("pretrain", help="train weights for the model `pretrained` on simulated retailers",
+                             description="Train a network on simulated retailers (no real sales), for --model pretrained\n"
+                                         "--set weights=FOLDER. On a GPU where there is one, else on the processor.\n\n"
+                                         "Result: a folder with the network, a card that says how it was made, and a page."))
     models = sub.add_parser("models", help="list the models: what each uses, and whether it can run here",
                             description="List the models: what each uses and needs, and whether it can run here.")
     _json(models)
@@ -228,6 +232,9 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--out", metavar="FILE", help="forecast file to write: .parquet or .csv")
     group.add_argument("--run", metavar="FOLDER", help="run folder: forecast, scores, findings, model, settings, manifest, report")
     group.add_argument("--report", metavar="FILE.html", help="one self-contained page to open in a browser")
+    group.add_argument("--cache", metavar="FOLDER",
+                       help="folder of forecasts by content, at most 2 GB: what the same model forecast before from the same sales is "
+                            "read there; the fit and the score are not kept. May be removed at any time (none)")
     _talk(parser)
 
 
@@ -308,6 +315,23 @@ def _tune(parser: argparse.ArgumentParser) -> None:
                        help="score a sample when there are more series; all of them teach (5000)")
     group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
     group.add_argument("--run", metavar="FOLDER", default="tuned", help="folder to write, and to go on with (tuned)")
+    _talk(parser)
+
+
+def _pretrain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", metavar="tiny|small|base", default="tiny",
+                        help="about 1, 8 or 19 million numbers (tiny); toy, of 0.2 million, checks that training works")
+    parser.add_argument("--folder", metavar="FOLDER", default="weights", help="folder to write (weights); while it trains, "
+                                                                              "FOLDER.partial")
+    parser.add_argument("--steps", metavar="N", type=_whole, default=4_000, help="steps of training (4000)")
+    parser.add_argument("--minutes", metavar="M", type=_real, help="pause after so many minutes, with a checkpoint")
+    parser.add_argument("--resume", action="store_true", help="go on with the training that was begun for FOLDER")
+    parser.add_argument("--processes", metavar="N", type=_whole, default=1, help="that draw retailers beside the training (1)")
+    parser.add_argument("--threads", metavar="N", type=_whole, default=1, help="of PyTorch (1)")
+    parser.add_argument("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of matrix products (float32)")
+    parser.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of the first weights (0)")
+    parser.add_argument("--drawn", metavar="N", type=_whole, default=0, help="seed of the simulated retailers (0)")
     _talk(parser)
 
 

@@ -127,7 +127,7 @@ def _choose(active: np.ndarray, most: int, generator: np.random.Generator) -> np
     return np.sort(generator.choice(active, most, replace=False))
 
 
-def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
+def draws(sample: Sample, *, most_rows: int, seed: int, most_parts: int = MOST_PARTS) -> list[Draw]:
     """Origins back from the cutoff, and a share of series and steps for each, more of the recent ones.
 
     The latest origins cannot see the whole horizon and give only their near steps.
@@ -161,7 +161,7 @@ def draws(sample: Sample, *, most_rows: int, seed: int) -> list[Draw]:
         count = int(np.clip(np.ceil(rows / len(candidates)), min(4, len(steps)), len(steps)))
         most = max(1, int(rows / count))
         series = generator.permutation(candidates)[:most]
-        parts = int(np.clip(min(-(-len(steps) // count), len(series) // FEWEST_SERIES), 1, MOST_PARTS))
+        parts = int(np.clip(min(-(-len(steps) // count), len(series) // FEWEST_SERIES), 1, most_parts))
         order = generator.permutation(steps)
         for part in range(parts):
             picked = np.sort(np.take(order, part * count + np.arange(count), mode="wrap"))

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from shelfcast.features.pooled import Pooled
 from shelfcast.models.boosted_rows import draw_sample, pool_panel
 from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients
 from shelfcast.nn.surroundings import Surroundings
@@ -22,6 +23,7 @@ CONTEXT: Final = {"h": 336, "D": 256, "W": 128, "M": 48, "Q": 24, "Y": 16}
 """Periods that the network itself looks at; further back reach the statistics: what was a year ago, levels, effects."""
 _ROWS: Final = 20_000  # past forecasts from which the profile's coefficients are learned
 _SERIES: Final = 1_000  # series from which these are drawn
+_PARTS: Final = 2  # of an origin's series, each with steps of its own
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,13 @@ class InContext:
         """
         sample = draw_sample(panel, horizon=horizon, most_series=_SERIES, seed=seed, country=country)
         settings = ProfileSettings(seed=seed, max_rows=_ROWS, max_series=_SERIES, horizon=horizon, country=country)
-        profile = Profile(settings).fit_sample(sample, net_of_returns=panel.net_of_returns)
+        profile = Profile(settings).fit_sample(sample, net_of_returns=panel.net_of_returns, most_parts=_PARTS)
         return cls(profile, Universal.learn(sample.block, sample.scheme, context=context, horizon=min(sample.horizon, MOST_AHEAD)))
 
-    def around(self, panel: SalesPanel, *, horizon: int) -> Surroundings:
-        """What windows of a panel (this one, or a later one like it) are made with."""
+    def around(self, panel: SalesPanel, *, horizon: int, pooled: Pooled | None = None) -> Surroundings:
+        """What windows of a panel (this one, or a later one like it) are made with; `pooled` of it, where that is at hand."""
         profile = self.profile
-        pooled = pool_panel(panel, profile.scheme_)
+        pooled = pooled or pool_panel(panel, profile.scheme_)
         nobody = {kind: keys.head(0) for kind, keys in pooled.keys.items()}  # a pretrained network knows no names
         return Surroundings.of(panel, pooled, scheme=profile.scheme_, layout=replace(self.layout, horizon=horizon),
                                expect=self._expect, names=nobody)

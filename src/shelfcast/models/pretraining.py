@@ -11,6 +11,7 @@ While it trains, `FOLDER.partial` beside it holds the checkpoint.
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -64,7 +65,8 @@ class PretrainSettings:
     precision : "float32", or "bfloat16" for matrix products
     processes : that draw retailers ahead; 0: this one
     threads : of PyTorch
-    seed : of the retailers, of the first weights and of what is drawn in training
+    seed : of the first weights
+    drawn : seed of the retailers
     device : "cpu", "cuda", or None: a GPU where there is one
     regimes : kinds of retailers; all when empty
     """
@@ -78,6 +80,7 @@ class PretrainSettings:
     processes: int = 1
     threads: int = 1
     seed: int = 0
+    drawn: int = 0
     device: str | None = None
     regimes: tuple[str, ...] = ()
 
@@ -87,7 +90,7 @@ class PretrainSettings:
         for name in ("steps", "worlds", "series", "threads"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("processes", "seed"):
+        for name in ("processes", "seed", "drawn"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
         if not 0 < self.rate < 1:
@@ -102,13 +105,14 @@ class Pretraining:
     ----------
     done : whether all steps are made and the folder is written
     trained : how it went
-    parameters : of the network
+    parameters, shape : of the network
     folder : of the weights, or, where it is not done, of the checkpoint
     """
 
     done: bool
     trained: Trained
     parameters: int
+    shape: Mapping[str, Any]
     folder: Path
 
 
@@ -142,7 +146,7 @@ def pretrain(folder: Path, settings: PretrainSettings = PretrainSettings(), *, r
     partial.mkdir(parents=True, exist_ok=True)
     device = s.device or ("cuda" if torch.cuda.is_available() else "cpu")
     before = torch.get_num_threads()
-    drawing = Drawing(seed=s.seed, series=s.series, patch=PATCH, regimes=s.regimes)
+    drawing = Drawing(seed=s.drawn, series=s.series, patch=PATCH, regimes=s.regimes)
     try:
         torch.set_num_threads(s.threads)
         with Worlds(drawing, parts=s.worlds, processes=s.processes) as task:
@@ -151,19 +155,17 @@ def pretrain(folder: Path, settings: PretrainSettings = PretrainSettings(), *, r
                             pause_after=None if minutes is None else 60 * minutes)
     finally:
         torch.set_num_threads(before)
-    count = parameters_of(network)
+    count, shape = parameters_of(network), network.settings.as_json()
     if trained.stopped == PAUSED:
-        return Pretraining(False, trained, count, partial)
+        return Pretraining(False, trained, count, shape, partial)
     about = {"size": s.size, "trained_on": TRAINED_ON, "pretraining": asdict(s), "steps": trained.steps,
              "seconds": trained.history[-1].seconds if trained.history else 0.0,
              "validation": trained.history[-1].validation if trained.history else None,
              "command": " ".join(["shelfcast", *sys.argv[1:]])}
     with whole_folder(folder) as out:
         write_weights(out, network.cpu(), about, history=(partial / HISTORY).read_bytes())
-    for path in sorted(partial.iterdir()):
-        path.unlink()
-    partial.rmdir()
-    return Pretraining(True, trained, count, folder)
+    shutil.rmtree(partial)
+    return Pretraining(True, trained, count, shape, folder)
 
 
 def new_network(size: str, task: Worlds, seed: int = 0) -> SpaceTimeNetwork:

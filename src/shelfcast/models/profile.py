@@ -28,7 +28,7 @@ from shelfcast.features.scheme import Scheme
 from shelfcast.features.table import BASE_TERMS, base_terms, stand
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
-from shelfcast.models.boosted_rows import Sample, draw_sample, draws, stands
+from shelfcast.models.boosted_rows import MOST_PARTS, Sample, draw_sample, draws, stands
 from shelfcast.models.quantiles import SlowShape, SteadyShape
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
@@ -86,14 +86,15 @@ class Profile:
         return self.fit_sample(draw_sample(panel, horizon=s.horizon, most_series=s.max_series, seed=s.seed, country=s.country),
                                net_of_returns=panel.net_of_returns)
 
-    def fit_sample(self, sample: Sample, *, net_of_returns: bool) -> Self:
-        """Learn from a sample that has been drawn already (the booster draws its own, larger one)."""
+    def fit_sample(self, sample: Sample, *, net_of_returns: bool, most_parts: int = MOST_PARTS) -> Self:
+        """Learn from a sample that has been drawn already (the booster draws its own, larger one); fewer parts are quicker."""
         self.scheme_: Scheme = sample.scheme
         self.pooled_: Pooled = sample.pooled
         self.net_of_returns_ = net_of_returns
         names = ("truth", "flat", "terms", "noise", "naive", "zeros", "size")
         columns: dict[str, list[np.ndarray]] = {k: [] for k in names}
-        for s in stands(sample, draws(sample, most_rows=self.settings.max_rows, seed=self.settings.seed)):
+        for s in stands(sample, draws(sample, most_rows=self.settings.max_rows, seed=self.settings.seed,
+                                     most_parts=most_parts)):
             use = s.usable
             row = np.nonzero(use)[0]
             h = s.standing.habits

@@ -92,7 +92,7 @@ def _batch_of_world(world: DrawnWorld, drawing: Drawing, lot: np.random.Generato
     context = min(round(float(np.exp(lot.uniform(np.log(low), np.log(high))))), past)
     context = -(-context // drawing.patch) * drawing.patch
     seen = InContext.of(told, context=context, horizon=horizon, seed=int(lot.integers(2**31)))
-    around = seen.around(told, horizon=horizon)
+    around = seen.around(told, horizon=horizon, pooled=seen.profile.pooled_)
     who = around.who(told.series)
     shelf = shelves_of(who.run, who.rank, most=len(told), most_places=around.most_places)[0]
     order = lot.permutation(len(shelf.groups))
@@ -133,7 +133,7 @@ class Worlds:
     validated : worlds that are kept for validation
     """
 
-    def __init__(self, drawing: Drawing, *, parts: int, processes: int = 1, validated: int = 24) -> None:
+    def __init__(self, drawing: Drawing, *, parts: int, processes: int = 1, validated: int = 30) -> None:
         self._drawing, self._parts, self._ahead = drawing, parts, 4 * max(processes, 1)
         self._validated, self._kept = validated, list[Batch]()
         self._levels = torch.tensor(LEVELS, dtype=torch.float32)
@@ -161,7 +161,7 @@ class Worlds:
     def validation(self) -> Iterable[Batch]:
         """Worlds that are never learned from, the same for every seed."""
         if not self._kept:
-            self._kept = [b for b, _ in validation_worlds(replace(self._drawing, seed=0), self._validated)]
+            self._kept = [b for b, _ in validation_worlds(replace(self._drawing, seed=0, regimes=()), self._validated)]
         return self._kept
 
     def fingerprint(self) -> Mapping[str, Any]:
