@@ -34,6 +34,10 @@ CHEAP: dict[str, dict[str, object]] = {"ets": {"context": 42}, "boosted": {"effo
 """Settings that make a slow learner quick; they may not change what the exam asks."""
 
 
+SLOW = ("language",)
+"""Sits with the slow tests: it is `spacetime` with another encoder of time, and every new shape of it is traced again."""
+
+
 def quick(name: str) -> dict[str, object]:
     """Those, and tiny weights for a model that comes without any."""
     return {**CHEAP.get(name, {}), **tiny_weights(name)}
@@ -80,7 +84,7 @@ def counts(rng: np.random.Generator, mean: float, length: int) -> list[float | N
     return [float(v) for v in rng.poisson(mean, length)]
 
 
-@pytest.fixture(params=model_names())
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in model_names()])
 def name(request: pytest.FixtureRequest) -> str:
     package = missing_package(request.param)
     if package is not None:

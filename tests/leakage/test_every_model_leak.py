@@ -51,7 +51,7 @@ def whole(factor: float = 1.0, *, past: float = 1.0) -> SalesPanel:
     return replace(panel, tables=(CovariateTable(table),), covariates={**panel.covariates, "price": "past"})
 
 
-@pytest.fixture(params=model_names())
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name == "language" else name for name in model_names()])
 def name(request: pytest.FixtureRequest) -> str:
     package = missing_package(request.param)
     if package is not None:

@@ -16,6 +16,8 @@ TWO_LEVELS = (0.01, *(round(0.05 * k, 2) for k in range(1, 20)), 0.99)
 
 def tiny_weights(model: str) -> dict[str, object]:
     """Settings that give a model its tiny weights; none for a model that needs none."""
+    if model == "language":
+        return {"weights": str(text_folder("bert")), "steps": 4, "context": 28}
     return {"weights": str(chronos_folder("2")), "threads": 1} if model == "chronos" else {}
 
 
@@ -26,6 +28,31 @@ def chronos_folder(kind: str, seed: int = 0) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write_chronos(folder, kind, seed=seed)
     return folder
+
+
+@cache
+def text_folder(kind: str, seed: int = 0) -> Path:
+    """A folder with weights of a text model (`bert` or `gpt2`), 16 numbers wide and 2 layers deep."""
+    folder = Path(mkdtemp(prefix="shelfcast-weights-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_text_model(folder, kind, seed=seed)
+    return folder
+
+
+def write_text_model(folder: Path, kind: str, *, seed: int = 0) -> None:
+    """Write config.json and model.safetensors into a folder."""
+    import torch
+    from transformers import AutoModel, BertConfig, GPT2Config
+    from transformers.utils import logging
+
+    config = (BertConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=40,
+                         max_position_embeddings=32) if kind == "bert" else
+              GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, vocab_size=40, bos_token_id=0, eos_token_id=0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = AutoModel.from_config(config)
+    logging.disable_progress_bar()
+    network.save_pretrained(folder)
 
 
 def write_chronos(folder: Path, kind: str, *, seed: int = 0) -> None:

@@ -63,6 +63,8 @@ _MODELS: Final[Mapping[str, Entry]] = MappingProxyType({
     "boosted": Entry("shelfcast.models.boosted", "Boosted", "BoostedSettings", package="lightgbm"),
     "spacetime": Entry("shelfcast.models.spacetime", "SpaceTime", "SpaceTimeSettings", extra="train", package="torch",
                        also=("onnx", "onnxscript"), runs_on="onnxruntime"),
+    "language": Entry("shelfcast.models.language", "Language", "LanguageSettings", extra="language", package="transformers",
+                      also=("torch", "onnx", "onnxscript"), runs_on="onnxruntime"),
     "chronos": Entry("shelfcast.models.chronos", "Chronos", "ChronosSettings", extra="chronos", package="chronos", also=("torch",)),
     "statistical": _statistical(),
     "ets": _statistical(method="auto_ets"),

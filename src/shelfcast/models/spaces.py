@@ -104,6 +104,20 @@ def _spacetime(unit: str) -> Space:
     }, work="steps")
 
 
+def _language(unit: str) -> Space:
+    return Space({
+        "tune": Choice(("frozen", "lora")),
+        "head": Choice(("mlp", "gru")),
+        "spatial": Choice(("attention", "none")),
+        "patch": _PATCH.choice(unit),
+        "context": _CONTEXT.choice(unit),
+        "steps": Whole(250, 2_000, 250),
+        "series": Choice((32, 64, 128)),
+        "dropout": Real(0.0, 0.4),
+        "shocks": Real(0.0, 0.4),
+    }, work="steps")
+
+
 def _boosted(unit: str) -> Space:  # noqa: ARG001 (all are called alike)
     return Space({
         "effort": Choice(("fast", "full")),
@@ -135,7 +149,7 @@ def _classical(unit: str) -> Space:
 
 
 _SPACES: Final[Mapping[str, Callable[[str], Space]]] = MappingProxyType({
-    "naive": _naive, "profile": _profile, "boosted": _boosted, "spacetime": _spacetime, "chronos": _chronos,
+    "naive": _naive, "profile": _profile, "boosted": _boosted, "spacetime": _spacetime, "language": _language, "chronos": _chronos,
     "statistical": _statistical, "ets": _classical, "theta": _classical, "croston": _classical, "tsb": _classical,
     "adida": _classical,
 })

@@ -6,12 +6,12 @@ of the future. Trained by PyTorch, run by ONNX Runtime; a fitted model is a fold
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 import polars as pl
@@ -34,6 +34,7 @@ from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress
 
 if TYPE_CHECKING:
+    from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork
     from shelfcast.nn.training import TrainingSettings
 
 _FORMAT: Final = 1
@@ -150,6 +151,7 @@ class SpaceTime:
     traits = Traits(name="spacetime", summary="neural network over time and places on the profile, quantiles, known covariates",
                     uses_known=True, uses_past=True, uses_static=True, uses_places=True, series_apart=False,
                     extra="train", package="torch", resumes=True, threads_decide=True)
+    _settings: ClassVar[Any] = SpaceTimeSettings
 
     def __init__(self, settings: SpaceTimeSettings = SpaceTimeSettings()) -> None:
         self.settings = settings
@@ -167,12 +169,12 @@ class SpaceTime:
         try:
             import torch
 
-            from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork, parameters_of
+            from shelfcast.nn.network import NetworkSettings, parameters_of
             from shelfcast.nn.task import ForecastTask
             from shelfcast.nn.training import train
         except ImportError as error:
             raise MissingExtraError("Training a network", "train", error.name or "torch") from error
-        s = self.settings
+        s, build = self._training_settings(), self._builder()
         ahead = s.horizon or min(panel.horizon_given(), MOST_AHEAD) or None
         sample = draw_sample(panel, horizon=ahead, most_series=3_000, seed=s.seed, country=s.country)
         base = ProfileSettings(seed=s.seed, horizon=s.horizon, country=s.country)
@@ -203,10 +205,11 @@ class SpaceTime:
                 horizon=sample.horizon, patch=min(s.patch or _PATCH[unit], context), width=s.width, layers=s.layers, heads=s.heads,
                 temporal=s.temporal, spatial=s.spatial, fusion=s.fusion, dropout=s.dropout, negative=panel.net_of_returns)
             torch.manual_seed(s.seed)
-            network = SpaceTimeNetwork(shape)
+            network = build(shape)
+            shape = network.settings
             task = ForecastTask(windows, loss=s.loss, levels=shape.levels, parts=s.accumulate, augment=_augment(s), seed=s.seed,
                                 covariates=covariate_channels(sample.scheme, self.layout_),
-                                about={"panel": panel.fingerprint(), "settings": asdict(s)})
+                                about={"panel": panel.fingerprint(), "settings": asdict(self.settings)})
             trained = train(network, task, _training(s), folder=folder, progress=progress, callbacks=callbacks)
         self.training_ = Training(
             network=shape.as_json(), parameters=parameters_of(network), steps=trained.steps, asked=s.steps,
@@ -214,10 +217,21 @@ class SpaceTime:
             seconds=trained.history[-1].seconds if trained.history else 0.0, history=trained.history)
         self.shape_ = shape.as_json()
         self.levels_ = shape.levels
+        network = network.settled()
         self.weights_ = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
         self.onnx_ = to_onnx(network)
         self.runner_ = Runner(self.onnx_, threads=s.threads)
         return self
+
+    def _training_settings(self) -> SpaceTimeSettings:
+        """How the network is built and trained."""
+        return self.settings
+
+    def _builder(self) -> "Callable[[NetworkSettings], SpaceTimeNetwork]":
+        """What builds the network once its shape is known; what that needs is looked for now, before anything is learned."""
+        from shelfcast.nn.network import SpaceTimeNetwork
+
+        return SpaceTimeNetwork
 
     def _expect(self, flat: np.ndarray, terms: np.ndarray) -> np.ndarray:
         return apply_coefficients(flat, terms, self.profile_.coefficients_)
@@ -260,7 +274,7 @@ class SpaceTime:
             (folder / "network.onnx").write_bytes(self.onnx_)
             about["network"] = {"shape": self.shape_, "layout": self.layout_.as_json(), "levels": self.levels_,
                                 "geography": self.geography_}
-        (folder / "spacetime.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (folder / f"{self.traits.name}.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -269,12 +283,12 @@ class SpaceTime:
         from safetensors.numpy import load_file
 
         try:
-            about = json.loads((folder / "spacetime.json").read_text(encoding="utf-8"))
+            about = json.loads((folder / f"{cls.traits.name}.json").read_text(encoding="utf-8"))
             if about["format"] != _FORMAT:
                 raise WeightsError(f"The network in {str(folder)!r} was written by another version of shelfcast; fit it again.")
             # Settings say how it was trained. Those that this version does not have change nothing of what it forecasts.
-            known = {f.name for f in fields(SpaceTimeSettings)}
-            model = cls(SpaceTimeSettings(**{k: v for k, v in about["settings"].items() if k in known}))
+            known = {f.name for f in fields(cls._settings)}
+            model = cls(cls._settings(**{k: v for k, v in about["settings"].items() if k in known}))
             model.profile_ = Profile.load(folder)
             model.net_of_returns_, model.reason_, model.runner_ = about["net_of_returns"], about["reason"], None
             model.training_ = None  # what is told of it lies in the run folder

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork
 
 OUTPUTS: Final = ("out_quantiles", "out_mean", "out_dispersion", "out_gate")  # names that no step inside has
+_KEPT: Final = 16_000_000  # numbers of a network whose graph is kept for the next of its settings
 _AXES: Final = {"x": 2, "anchor": 2, "static": 2, "item": 1, "place": 2, "links": 3, "there": 2}  # leading axes of any length
 
 
@@ -45,7 +46,9 @@ def to_onnx(network: "SpaceTimeNetwork", *, any_length: bool = False) -> bytes:
         from onnx.numpy_helper import from_array
     except ImportError as error:
         raise MissingExtraError("Exporting a network", "train", error.name or "onnx") from error
-    model = onnx.load_from_string(_graph(type(network), network.settings, any_length))
+    # A large graph would fill the cache's memory. (A class can be hashed, whatever the type checker thinks.)
+    graph = _graph if sum(p.numel() for p in network.parameters()) <= _KEPT else _graph.__wrapped__
+    model = onnx.load_from_string(graph(type(network), network.settings, any_length))  # type: ignore[arg-type]
     weights = {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
     for held in model.graph.initializer:
         if held.name in weights:
@@ -82,9 +85,20 @@ def _graph(kind: Callable[["NetworkSettings"], Any], settings: "NetworkSettings"
             torch.onnx.export(kind(s).eval(), example, str(path), dynamo=True, dynamic_shapes=shapes,
                               input_names=list(INPUTS), output_names=list(OUTPUTS), external_data=False, verbose=False,
                               optimize=False)
-            return path.read_bytes()
+            return _bare(path.read_bytes())
     finally:
         log.setLevel(level)
+
+
+def _bare(model: bytes) -> bytes:
+    """The graph without notes on the code that it was traced from: they are most of its bytes, and name this machine's folders."""
+    import onnx
+
+    found = onnx.load_from_string(model)
+    graph = found.graph
+    for noted in (found, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        noted.ClearField("metadata_props")
+    return bytes(found.SerializeToString())
 
 
 class Runner:

@@ -19,6 +19,28 @@ _HIDE_NAMES: Final = 0.2  # share of training windows in which an item's or a pl
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What is left of a network that was pruned, see `nn.compress`.
+
+    Attributes
+    ----------
+    patches : hidden units of the embeddings of the past and of the future
+    hidden : hidden units after each layer of time
+    heads : of each layer of time
+    mixers : heads of each mixer of places
+    """
+
+    patches: tuple[int, int]
+    hidden: tuple[int, ...]
+    heads: tuple[int, ...]
+    mixers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("patches", "hidden", "heads", "mixers"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """The shape of a network.
 
@@ -33,6 +55,7 @@ class NetworkSettings:
     dropout : share of numbers dropped in training
     levels : probabilities of the quantiles, rising, 0.5 among them
     negative : sales may be below zero, net of returns
+    kept : of a transformer that mixes places by attention, or not at all: what pruning left of it; None for all
     """
 
     channels: int
@@ -52,6 +75,7 @@ class NetworkSettings:
     dropout: float = 0.1
     levels: tuple[float, ...] = LEVELS
     negative: bool = False
+    kept: Kept | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("temporal", Temporal), ("spatial", Spatial), ("fusion", Fusion)):
@@ -75,7 +99,8 @@ class NetworkSettings:
     @classmethod
     def from_json(cls, values: dict[str, object]) -> Self:
         """From plain values."""
-        return cls(**values)  # type: ignore[arg-type]
+        kept = values.get("kept")
+        return cls(**{**values, "kept": None if kept is None else Kept(**kept)})  # type: ignore[arg-type]
 
 
 class SpaceTimeNetwork(nn.Module):
@@ -89,25 +114,32 @@ class SpaceTimeNetwork(nn.Module):
         super().__init__()
         s = self.settings = settings
         shared = 0 if s.spatial == "none" else 1  # a channel of what all places of a group have in common
-        self.past = PatchEmbedding(s.patch, s.channels + 1 + 2 * shared, s.width, s.dropout)
-        self.future = PatchEmbedding(s.patch, s.channels + shared, s.width, s.dropout)
+        before, after = s.kept.patches if s.kept else (None, None)
+        self.past = PatchEmbedding(s.patch, s.channels + 1 + 2 * shared, s.width, s.dropout, before)
+        self.future = PatchEmbedding(s.patch, s.channels + shared, s.width, s.dropout, after)
         self.item = nn.Embedding(s.items, s.width)
         self.place = nn.Embedding(s.places, s.width)
         nn.init.normal_(self.item.weight, std=0.02)
         nn.init.normal_(self.place.weight, std=0.02)
         self.static = nn.Linear(s.statics, s.width)
-        mixed_before = {0, s.layers - 1} if s.spatial != "none" else set()
+        mixed_before = sorted({0, s.layers - 1} if s.spatial != "none" else set())
         self.mixers = nn.ModuleDict({str(i): place_mixer(s.spatial, width=s.width, heads=s.heads, relations=s.relations,
-                                                         dropout=s.dropout) for i in sorted(mixed_before)})
+                                                         dropout=s.dropout, kept=s.kept.mixers[k] if s.kept else None)
+                                     for k, i in enumerate(mixed_before)})
         self.fusions = nn.ModuleDict({key: FUSIONS[s.fusion](s.width) for key in self.mixers})
         self.time = self._time()
         self.head = QuantileHead(s.width, s.patch, s.levels, least=-float("inf") if s.negative else 0.0)
 
+    def settled(self) -> "SpaceTimeNetwork":
+        """The network as it forecasts once it is trained: its weights are named as those of `type(self)(self.settings)`."""
+        return self
+
     def _time(self) -> nn.ModuleList:
         """The encoder of time, a module a layer: (N, L, D) and K to the last K tokens (N, K, D)."""
         s = self.settings
-        return nn.ModuleList(time_layer(s.temporal, width=s.width, heads=s.heads, tokens=sum(s.tokens), depth=i,
-                                        dropout=s.dropout) for i in range(s.layers))
+        return nn.ModuleList(time_layer(s.temporal, width=s.width, heads=s.heads, tokens=sum(s.tokens), depth=i, dropout=s.dropout,
+                                        kept=s.kept.heads[i] if s.kept else None, hidden=s.kept.hidden[i] if s.kept else None)
+                             for i in range(s.layers))
 
     def forward(self, x: Tensor, anchor: Tensor, static: Tensor, item: Tensor, place: Tensor, links: Tensor,
                 there: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
