@@ -290,8 +290,19 @@ def test_traits_say_what_the_published_weights_have_seen_and_of_no_weights_nothi
     assert make_model("chronos").traits.trained_on == ()
     bolt, two = (make_model("chronos", {"weights": f"amazon/chronos-{k}"}).traits for k in ("bolt-tiny", "2"))
     assert "m4 weekly" in bolt.trained_on and not bolt.uses_known
-    assert two.trained_on == ("chronos corpus",) and two.uses_known
+    assert "2510.15821" in two.trained_on[0] and two.uses_known
     assert make_model("chronos", {"weights": str(chronos_folder("bolt"))}).traits == bolt
+
+
+@pytest.mark.parametrize("kind", ["bolt", "2"])
+def test_half_the_digits_forecast_nearly_the_same_and_are_kept(kind, tmp_path):
+    panel = panel_of()
+    exact, short = (opened(kind, panel, precision=p) for p in ("float32", "bfloat16"))
+    usual, rough = (m.predict(panel, horizon=HORIZON) for m in (exact, short))
+    spread = usual.at(0.9) - usual.at(0.1)
+    assert np.abs(rough.mean - usual.mean).max() > 0 and (np.abs(rough.mean - usual.mean) < 0.05 * spread + 0.05 * usual.mean).all()
+    save_model(short, tmp_path / "saved")
+    np.testing.assert_array_equal(load_model(tmp_path / "saved").predict(panel, horizon=HORIZON).quantiles, rough.quantiles)
 
 
 def test_a_device_that_is_not_there_is_refused():
@@ -299,7 +310,7 @@ def test_a_device_that_is_not_there_is_refused():
         opened("bolt", panel_of(), device="abacus")
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"context": 0}, {"threads": 0}, {"weights": " "}])
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"context": 0}, {"threads": 0}, {"weights": " "}, {"precision": "int3"}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         ChronosSettings(**wrong)

@@ -19,34 +19,29 @@ package itself repeats the outermost quantile there, which no order quantity sho
 is the mean of forty quantiles read off the same line. Quantiles below 0 are 0 unless sales are net of returns.
 
 Beyond the periods that are said at once the package goes on from its own quantiles, nine times the work.
-
-What the published weights have seen (`trained_on`): Bolt the data sets "pretraining only" and "in-domain" of table 3 of
-arXiv:2403.07815, as its authors say in issue 245 of amazon-science/chronos-forecasting; Chronos-2 real series, which its paper,
-arXiv:2510.15821, takes from the same corpus and others, and simulated ones: its list is `chronos corpus` and not spelled out here.
-The benchmark fev-bench holds both for new to rossmann, walmart, m5 and favorita. Of a folder we cannot know whether somebody
-trained its weights further: what is said of it is what is published of its kind.
 """
 
 import json
-import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Literal, Self, get_args
 
 import numpy as np
 
 from shelfcast.data.opening import closed_ahead, demand_seen, opening_covariate
-from shelfcast.errors import MissingExtraError, SettingsError, WeightsError, shorten
+from shelfcast.errors import SettingsError, UnknownNameError, WeightsError, shorten
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
+from shelfcast.models.chronos_weights import SEEN, announced_kind, open_pipeline, quietly
 from shelfcast.models.naive import NaiveSettings, SeasonalNaive
 from shelfcast.models.profile import finish, require_fitted
 from shelfcast.models.quantiles import read_levels
 from shelfcast.names import LEVELS
 from shelfcast.panel import LARGEST, Dense, SalesPanel
+
+Precision = Literal["float32", "bfloat16"]
 
 _CONTEXT: Final = 2_048  # what both pipelines of the package take unless told otherwise
 _CELLS: Final = 8_000_000  # of a dense view, 64 MB: bounds memory, changes no number
@@ -54,13 +49,6 @@ _PATHS: Final = 9  # quantiles from which the package goes on beyond what a netw
 _MEAN_LEVELS: Final = tuple((k + 0.5) / 40 for k in range(40))
 _POOL: Final = 2_000  # series from which the stand-in learns
 _WEIGHTS: Final = "weights"
-_HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
-_CORPUS: Final = (
-    "brazilian cities temperature", "electricity", "kdd cup 2018", "london smart meters", "m4 daily", "m4 hourly", "m4 monthly",
-    "m4 weekly", "mexico city bikes", "pedestrian counts", "rideshare", "solar", "spanish energy and weather", "taxi",
-    "temperature rain", "uber tlc", "ushcn", "weatherbench", "wiki daily", "wind farms")
-_SEEN: Final = {"bolt": _CORPUS, "2": ("chronos corpus",)}
-_PIPELINES: Final = {"ChronosBoltPipeline": "bolt", "Chronos2Pipeline": "2"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +63,7 @@ class ChronosSettings:
         devices than the cpu alone, where one series at a time is as fast
     covariates : whether known and past covariates are shown to Chronos-2; Bolt takes none
     device : of PyTorch, such as cpu or cuda
+    precision : of the network's arithmetic; bfloat16 is several times as fast where the processor has it, and three digits good
     threads : of PyTorch, for results are the same only for the same number
     """
 
@@ -83,6 +72,7 @@ class ChronosSettings:
     batch: int = 64
     covariates: bool = True
     device: str = "cpu"
+    precision: Precision = "float32"
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -90,6 +80,8 @@ class ChronosSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} is {value}; it must be at least 1.")
+        if self.precision not in get_args(Precision):
+            raise UnknownNameError("precision", str(self.precision), get_args(Precision), advice="It is the setting 'precision'.")
         if self.weights is not None and not self.weights.strip():
             raise SettingsError("weights is empty; give a folder, or a name on the hub such as amazon/chronos-bolt-tiny.")
 
@@ -105,7 +97,7 @@ class Chronos:
 
     def __init__(self, settings: ChronosSettings = ChronosSettings()) -> None:
         self.settings = settings
-        kind = _announced(settings.weights)
+        kind = announced_kind(settings.weights)
         self.traits = _traits(kind, settings, seen=settings.weights is not None)
 
     def fit(self, panel: SalesPanel) -> Self:
@@ -118,7 +110,7 @@ class Chronos:
         return self
 
     def _open(self, weights: str) -> None:
-        self.pipeline_, self.kind_ = _open_pipeline(weights, self.settings.device)
+        self.pipeline_, self.kind_ = open_pipeline(weights, device=self.settings.device, precision=self.settings.precision)
         self.traits = _traits(self.kind_, self.settings, seen=True)
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
@@ -206,7 +198,7 @@ class Chronos:
         require_fitted(self, "pipeline_")
         about = {"settings": asdict(self.settings)}
         (folder / "chronos.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        with _quietly():
+        with quietly():
             self.pipeline_.model.save_pretrained(folder / _WEIGHTS)
         self.naive_.save(folder)
 
@@ -227,88 +219,7 @@ def _traits(kind: str, settings: ChronosSettings, *, seen: bool) -> Traits:
     shown = settings.covariates and kind == "2"
     return Traits(name="chronos", summary="Chronos-Bolt or Chronos-2 of Amazon, weights from a folder or the hub, no training.",
                   uses_known=shown, uses_past=shown, extra="chronos", package="chronos",
-                  trained_on=_SEEN[kind] if seen else (), threads_decide=True)
-
-
-def _announced(weights: str | None) -> str:
-    """Bolt or 2, by the folder's config.json or by the name; 2 where neither tells, until the weights are opened."""
-    if weights is None:
-        return "2"
-    try:
-        config = json.loads((Path(weights).expanduser() / "config.json").read_text(encoding="utf-8"))
-        return _PIPELINES.get(config.get("chronos_pipeline_class"), "2")
-    except (OSError, ValueError, AttributeError):
-        return "bolt" if "bolt" in weights.lower() else "2"
-
-
-def _open_pipeline(weights: str, device: str) -> tuple[Any, str]:
-    """The package's pipeline for a folder or a name on the hub, and its kind.
-
-    Raises
-    ------
-    MissingExtraError
-        If the package or PyTorch is absent.
-    WeightsError
-        If there are no such weights, they are of another kind or damaged, or could not be fetched.
-    """
-    try:
-        import torch
-        from chronos import BaseChronosPipeline
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("torch", "chronos"):
-            raise
-        raise MissingExtraError("The model 'chronos'", "chronos", (error.name or "chronos").partition(".")[0]) from error
-    advice = "Give a folder that holds config.json and model.safetensors (weights=FOLDER)."
-    folder = Path(weights).expanduser()
-    if not folder.is_dir() and not _HUB_NAME.fullmatch(weights):
-        raise WeightsError(f"There is no folder {shorten(weights)!r}, so no weights of Chronos. {advice}")
-    if (folder / "adapter_config.json").is_file():
-        raise WeightsError(f"{shorten(weights)!r} holds an adapter and not whole weights; merge it into them "
-                           f"(merge_and_unload) and save the whole. {advice}")
-    try:
-        with _quietly():  # files that run code when they are opened are not opened
-            pipeline = BaseChronosPipeline.from_pretrained(str(folder) if folder.is_dir() else weights, dtype=torch.float32,
-                                                           use_safetensors=True)
-        lacking = _lacking(pipeline.model, folder) if folder.is_dir() else []
-    except Exception as error:  # whatever the hub, the file system or the package says of weights that it cannot open
-        what = "cannot be opened" if folder.is_dir() else "are no folder here and could not be fetched from the hub"
-        raise WeightsError(f"The weights {shorten(weights)!r} {what}: {shorten(error, 200)} {advice}") from error
-    kind = _PIPELINES.get(type(pipeline).__name__)
-    if kind is None:
-        raise WeightsError(f"{shorten(weights)!r} is a {type(pipeline).__name__}; only Chronos-Bolt and Chronos-2 are run here.")
-    if lacking:
-        raise WeightsError(f"The weights {shorten(weights)!r} lack {len(lacking):,} parts, the first {lacking[0]!r}: the file is "
-                           f"not whole. {advice}")
-    try:
-        pipeline.model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"device is {shorten(repr(device))}, which PyTorch cannot use here: {shorten(error, 120)}") from error
-    return pipeline, kind
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the bars that transformers draws whether or not a person watches; as it was afterwards."""
-    from transformers.utils import logging as talk
-
-    shown = talk.is_progress_bar_enabled()
-    talk.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            talk.enable_progress_bar()
-
-
-def _lacking(network: Any, folder: Path) -> list[str]:
-    """Parameters that no file of a folder holds: the package would fill them with random numbers and say so in a log alone."""
-    from safetensors import safe_open
-
-    held: set[str] = set()
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="numpy") as opened:
-            held.update(opened.keys())
-    return [name for name, _ in network.named_parameters() if name not in held]
+                  trained_on=SEEN[kind] if seen else (), threads_decide=True)
 
 
 def _rows(panel: SalesPanel, dense: Dense, sales: np.ndarray, *, past: Sequence[str], known: Sequence[str],
