@@ -323,7 +323,7 @@ def _pretrain(parser: argparse.ArgumentParser) -> None:
                         help="about 1, 8 or 19 million numbers (tiny); toy, of 0.2 million, checks that training works")
     parser.add_argument("--folder", metavar="FOLDER", default="weights", help="folder to write (weights); while it trains, "
                                                                               "FOLDER.partial")
-    parser.add_argument("--steps", metavar="N", type=_whole, default=4_000, help="steps of training (4000)")
+    parser.add_argument("--steps", metavar="N", type=_whole, default=3_000, help="steps of training (3000)")
     parser.add_argument("--minutes", metavar="M", type=_real, help="pause after so many minutes, with a checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on with the training that was begun for FOLDER")
     parser.add_argument("--processes", metavar="N", type=_whole, default=1, help="that draw retailers beside the training (1)")

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import shelfcast
 from shelfcast.errors import SettingsError, UnknownNameError, shorten_path
@@ -37,6 +37,7 @@ from shelfcast.nn.training import PAUSED, Trained, TrainingSettings, train
 from shelfcast.progress import Progress
 
 PATCH: Final = 8
+_CLOSED: Final = -4.0  # bias of the gates at the start: places are listened to once it has been learned what for
 TRAINED_ON: Final = "simulated sales only (shelfcast.world.prior); no real series"
 @dataclass(frozen=True)
 class Size:
@@ -72,10 +73,10 @@ class PretrainSettings:
     """
 
     size: str = "tiny"
-    steps: int = 4_000
+    steps: int = 3_000
     worlds: int = 2
-    series: int = 96
-    rate: float = 2e-3
+    series: int = 192
+    rate: float = 1e-3
     precision: str = "float32"
     processes: int = 1
     threads: int = 1
@@ -176,20 +177,25 @@ def new_network(size: str, task: Worlds, seed: int = 0) -> SpaceTimeNetwork:
                             heads=of.heads, dropout=0.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SpaceTimeNetwork(shape)
+        network = SpaceTimeNetwork(shape)
+    for fusion in network.fusions.values():
+        nn.init.constant_(fusion.gate.bias, _CLOSED)
+    return network
 
 
 def _training(s: PretrainSettings) -> TrainingSettings:
-    return TrainingSettings(steps=s.steps, rate=s.rate, warmup=min(150, s.steps // 5), schedule="wsd", weight_decay=0.02, clip=1.0,
-                            ema=0.995 if s.steps >= 1_000 else 0.98, accumulate=s.worlds, precision=s.precision, keep_best=False,
-                            validate_every=max(1, min(100, s.steps // 10)), checkpoint_every=50, seed=s.seed)
+    return TrainingSettings(
+        steps=s.steps, rate=s.rate, warmup=min(150, s.steps // 5), schedule="cosine", weight_decay=0.02, clip=1.0,
+        ema=0.995 if s.steps >= 1_000 else 0.98, accumulate=s.worlds, precision=s.precision, keep_best=False,
+        validate_every=max(1, min(100, s.steps // 10)), checkpoint_every=50, seed=s.seed)
 
 
-def write_weights(folder: Path, network: SpaceTimeNetwork, about: Mapping[str, Any], *, history: bytes | None = None) -> None:
-    """Write a network into an empty folder; its numbers are rounded to bfloat16, in both files alike."""
+def write_weights(folder: Path, network: SpaceTimeNetwork, about: Mapping[str, Any], *, history: bytes | None = None,
+                  precision: torch.dtype = torch.bfloat16) -> None:
+    """Write a network into an empty folder; its numbers are rounded to a precision, in both files alike."""
     from safetensors.torch import save_file
 
-    rounded: dict[str, Tensor] = {name: value.detach().to(torch.bfloat16) for name, value in network.state_dict().items()}
+    rounded: dict[str, Tensor] = {name: value.detach().to(precision) for name, value in network.state_dict().items()}
     network.load_state_dict({name: value.float() for name, value in rounded.items()})
     network.eval()
     save_file({name: value.contiguous() for name, value in rounded.items()}, folder / TENSORS)

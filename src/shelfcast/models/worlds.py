@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from shelfcast.data.split import cut
 from shelfcast.errors import SettingsError
-from shelfcast.models.in_context import InContext
+from shelfcast.models.in_context import MOST_CONTEXT, InContext
 from shelfcast.names import ITEM, LEVELS, LOCATION
 from shelfcast.nn.batch import Batch
 from shelfcast.nn.losses import total_loss
@@ -28,8 +28,9 @@ from shelfcast.nn.windows import batch_of, shelves_of
 from shelfcast.panel import SalesPanel
 from shelfcast.world.prior import REGIMES, DrawnWorld, draw_world
 
-_HORIZONS: Final = {"h": (12, 168), "D": (7, 64), "W": (4, 52), "M": (2, 18)}  # least and most, by frequency
+_HORIZONS: Final = {"h": (12, 128), "D": (7, 128), "W": (4, 52), "M": (2, 18)}  # least and most, by frequency
 _CONTEXTS: Final = {"h": (72, 504), "D": (64, 448), "W": (32, 160), "M": (16, 64)}
+_LONGEST: Final = 0.08  # share of worlds whose context is as long as the network takes
 _LEAST_PAST: Final = {"h": 96, "D": 42, "W": 16, "M": 8}  # periods before the cut
 _LONG: Final = 0.6  # share of worlds that are cut where as much of the history lies before as fits
 _COLD: Final = 0.04  # share of series that are shown as if they were new
@@ -89,7 +90,8 @@ def _batch_of_world(world: DrawnWorld, drawing: Drawing, lot: np.random.Generato
         return None  # nothing had begun by then
     told = cut(panel, cutoff)
     low, high = _CONTEXTS[unit]
-    context = min(round(float(np.exp(lot.uniform(np.log(low), np.log(high))))), past)
+    longest = MOST_CONTEXT if lot.random() < _LONGEST else 0
+    context = min(max(round(float(np.exp(lot.uniform(np.log(low), np.log(high))))), longest), past)
     context = -(-context // drawing.patch) * drawing.patch
     seen = InContext.of(told, context=context, horizon=horizon, seed=int(lot.integers(2**31)))
     around = seen.around(told, horizon=horizon, pooled=seen.profile.pooled_)
