@@ -87,7 +87,7 @@ def draw_brands(dice: Dice) -> Ledger:
 def _offers(dice: Dice, *, item_of: np.ndarray, place_of: np.ndarray, weeks: int) -> tuple[np.ndarray, ...]:
     """Prices (money), deal and feature flags, and their effect on the log, (N, T) each.
 
-    Elasticities of 0.5 to 5 by brand and place; a feature sells up to ten times as much, in few weeks; a quarter of the series
+    Elasticities of 0.5 to 8 by brand and place; a feature sells up to ten times as much, in few weeks; a quarter of the series
     answer to flags not at all.
     """
     rng = dice.stream("offers")
@@ -101,7 +101,7 @@ def _offers(dice: Dice, *, item_of: np.ndarray, place_of: np.ndarray, weeks: int
     if dice.on("promotions", 0.95):
         r = dice.stream("promotions")
         starts = r.random((brands, weeks)) < r.uniform(0.04, 0.35, (brands, 1))
-        cut = r.choice([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5], (brands, weeks))
+        cut = r.choice([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5], (brands, weeks))
         for lag in range(int(r.integers(1, 4))):
             on[:, lag:] = np.maximum(on[:, lag:], starts[:, :weeks - lag])
             depth[:, lag:] = np.maximum(depth[:, lag:], (starts * cut)[:, :weeks - lag])
@@ -112,10 +112,10 @@ def _offers(dice: Dice, *, item_of: np.ndarray, place_of: np.ndarray, weeks: int
     feature = on * featured[item_of]
     deal = on * (rng.random((n, weeks)) < rng.uniform(0.6, 1.0))
     prices = np.round(usual[item_of, None] * np.exp(regular) * (1.0 - depth), 2)
-    elasticity = -np.exp(np.log(rng.uniform(1.0, 3.5)) + 0.4 * rng.standard_normal(brands)[item_of]
+    elasticity = -np.exp(np.log(rng.uniform(1.2, 4.0)) + 0.4 * rng.standard_normal(brands)[item_of]
                          + rng.uniform(0.05, 0.4) * rng.standard_normal(n))
     silent = rng.random((n, 1)) < 0.25 * (rng.random() < 0.6)
-    lift = rng.uniform(0.0, 1.2) * np.exp(0.5 * rng.standard_normal(brands))[item_of, None] * np.exp(
+    lift = rng.uniform(0.1, 1.6) * np.exp(0.5 * rng.standard_normal(brands))[item_of, None] * np.exp(
         rng.uniform(0.1, 0.4) * rng.standard_normal((n, 1)))
     deals = rng.uniform(0.0, 0.5) * np.exp(0.4 * rng.standard_normal((n, 1)))
     said = np.clip(np.where(silent, 0.0, lift), 0.0, 2.3) * feature + np.where(silent, 0.0, deals) * deal

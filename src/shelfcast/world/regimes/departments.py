@@ -48,7 +48,7 @@ def draw_departments(dice: Dice) -> Ledger:
         logs += log[place_of] * r.uniform(0.0, 1.0, departments)[item_of, None]
     logs += _noise(dice, item_of, place_of, weeks, level)
     sold, row = np.exp(np.clip(logs, -12.0, 16.0)), np.ones((n, weeks), dtype=bool)
-    if dice.on("sparse", 0.6):
+    if dice.on("sparse", 0.7):
         sold, row = _sparse(dice.stream("sparse"), sold, row)
     if dice.on("life_cycles", 0.5):
         row &= _alive(dice.stream("lives"), n, weeks)
@@ -107,8 +107,8 @@ def _paths(dice: Dice, item_of: np.ndarray, place_of: np.ndarray, weeks: int) ->
     logs = np.zeros((n, weeks))
     if dice.on("trend", 0.85):
         r = dice.stream("trend")
-        logs += trends(r, departments, weeks, per_year=52.18, size=r.uniform(0.01, 0.15))[item_of]
-        logs += trends(r, places, weeks, per_year=52.18, size=r.uniform(0.01, 0.1))[place_of]
+        logs += trends(r, departments, weeks, per_year=52.18, size=r.uniform(0.005, 0.12))[item_of]
+        logs += trends(r, places, weeks, per_year=52.18, size=r.uniform(0.005, 0.08))[place_of]
         logs += trends(r, n, weeks, per_year=52.18, size=r.uniform(0.0, 0.08))
     if dice.on("level_shifts", 0.5):
         r = dice.stream("shifts")
@@ -147,16 +147,16 @@ def _markdowns(rng: np.random.Generator, places: int, weeks: int) -> tuple[np.nd
 
 
 def _noise(dice: Dice, item_of: np.ndarray, place_of: np.ndarray, weeks: int, level: np.ndarray) -> np.ndarray:
-    """(N, T): 3 to 15 % from week to week for most, more where little is sold, shared in part by departments and by shops."""
+    """(N, T): 2 to 15 % from week to week for most, more where little is sold, shared in part by departments and by shops."""
     rng = dice.stream("noise")
     n, departments, places = len(item_of), item_of.max() + 1, place_of.max() + 1
-    own = np.exp(rng.uniform(np.log(0.03), np.log(0.13)) + 0.35 * rng.standard_normal((departments, 1))[item_of]
+    own = np.exp(rng.uniform(np.log(0.02), np.log(0.11)) + 0.5 * rng.standard_normal((departments, 1))[item_of]
                  + 0.2 * rng.standard_normal((n, 1)) - rng.uniform(0.0, 0.4) * (level - level.mean())[:, None])
-    noise = np.clip(own, 0.015, 0.6) * rng.standard_normal((n, weeks))
-    noise += rng.uniform(0.0, 0.06) * rng.standard_normal((departments, weeks))[item_of]
-    noise += rng.uniform(0.0, 0.04) * rng.standard_normal((places, weeks))[place_of]
-    noise += rng.uniform(0.0, 0.1) * memory(rng, (departments, weeks), 0.9)[item_of]
-    return noise + rng.uniform(0.0, 0.12) * memory(rng, (n, weeks), 1.0 - 1.0 / rng.uniform(4.0, 40.0))
+    noise = np.clip(own, 0.01, 0.8) * rng.standard_normal((n, weeks))
+    noise += rng.uniform(0.0, 0.04) * rng.standard_normal((departments, weeks))[item_of]
+    noise += rng.uniform(0.0, 0.03) * rng.standard_normal((places, weeks))[place_of]
+    noise += rng.uniform(0.0, 0.07) * memory(rng, (departments, weeks), 0.9)[item_of]
+    return noise + rng.uniform(0.0, 0.1) * memory(rng, (n, weeks), 1.0 - 1.0 / rng.uniform(4.0, 40.0))
 
 
 def _sparse(rng: np.random.Generator, sold: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from shelfcast.world.dice import Dice
 from shelfcast.world.feasts import draw_feasts, draw_tastes
 from shelfcast.world.ledger import Ledger, names_of
 from shelfcast.world.patterns import draw_first, memory, shifts, swings, trends, weekdays, year_angle
+from shelfcast.world.views import weekly
 
 
 def draw_fast(dice: Dice) -> Ledger:
@@ -37,11 +38,11 @@ def draw_fast(dice: Dice) -> Ledger:
             logs = logs + (r.uniform(0.05, 0.4) * r.standard_normal((1, 12)) + r.uniform(0.0, 0.1) * r.standard_normal((items, 12))[
                 item_of])[:, months]
         else:
-            logs = logs + swings(r, angle, 1, most=0.6) + swings(r, angle, items, most=0.4)[item_of]
+            logs = logs + swings(r, angle, 1, most=0.6) + r.uniform(0.0, 1.0) * swings(r, angle, items, most=0.3)[item_of]
     if dice.on("trend", 0.9):
         r = dice.stream("trend")
         logs = logs + trends(r, 1, days, per_year=365.25, size=0.15) + trends(
-            r, items, days, per_year=365.25, size=r.uniform(0.0, 0.15))[item_of] + trends(
+            r, items, days, per_year=365.25, size=r.uniform(0.0, 0.1))[item_of] + trends(
             r, places, days, per_year=365.25, size=r.uniform(0.0, 0.1))[place_of]
     if dice.on("level_shifts", 0.15):
         r = dice.stream("shifts")
@@ -51,12 +52,16 @@ def draw_fast(dice: Dice) -> Ledger:
         r = dice.stream("tastes")
         groups = min(items, 4)
         logs = logs + (draw_tastes(r, feasts, groups) @ feasts.felt())[r.integers(0, groups, items)][item_of] * r.uniform(0.2, 1.0)
-    if dice.on("wander", 0.5):
+    if dice.on("wander", 0.35):
         r = dice.stream("wander")
-        logs = logs + r.uniform(0.01, 0.15) * memory(r, (n, days), 1.0 - 1.0 / r.uniform(10.0, 100.0))
+        logs = logs + r.uniform(0.01, 0.1) * memory(r, (n, days), 1.0 - 1.0 / r.uniform(10.0, 100.0))
     r = dice.stream("noise")
-    logs = logs + r.uniform(0.0, 0.05) * r.standard_normal((1, days)) + r.uniform(0.0, 0.15) * r.standard_normal((n, days))
+    logs = logs + r.uniform(0.0, 0.05) * r.standard_normal((1, days)) + r.uniform(0.0, 0.12) * r.standard_normal((n, days))
     mean = np.exp(np.clip(np.broadcast_to(logs, (n, days)), -6.0, 12.0))
     sold = dice.stream("counts").poisson(mean).astype(np.float64)
-    return Ledger(frequency=Frequency("D"), first=first, items=names_of("I", items), places=names_of("S", places), item_of=item_of,
+    books = Ledger(frequency=Frequency("D"), first=first, items=names_of("I", items), places=names_of("S", places), item_of=item_of,
                   place_of=place_of, sold=sold, truth=sold.copy(), row=np.ones((n, days), dtype=bool))
+    rng = dice.stream("view")
+    if days >= 7 * 60 and rng.random() < 0.35:
+        return weekly(books, how={}, anchor=int(rng.choice([0, 0, 5, 6])))
+    return books

@@ -13,6 +13,7 @@ from shelfcast.world.blueprint import (
     Counts,
     Gaps,
     Growth,
+    Holidays,
     Level,
     LifeCycle,
     Outliers,
@@ -29,7 +30,7 @@ from shelfcast.world.blueprint import (
 from shelfcast.world.calendar import FEASTS
 from shelfcast.world.chain import live
 from shelfcast.world.dice import Dice
-from shelfcast.world.draws import draw
+from shelfcast.world.draws import Draws, draw
 from shelfcast.world.feasts import EPOCH
 from shelfcast.world.ledger import Covariate, Ledger, Texts, names_of
 from shelfcast.world.life import Life
@@ -42,7 +43,17 @@ from shelfcast.world.views import LAST, MEAN, MOST, SUM, monthly, over_items, ov
 def draw_grocery(dice: Dice) -> Ledger:
     """128 to 400 series of 180 to 900 days; two worlds in five sell less than one a day of most items."""
     settings = _settings(dice)
-    return _books(dice, settings, live(settings, draw(sizes_of(settings), settings.seed)))
+    chance = draw(sizes_of(settings), settings.seed)
+    if dice.on("deaf_series", 0.6):
+        chance = _deaf(chance, dice.stream("deaf_series"))
+    return _books(dice, settings, live(settings, chance))
+
+
+def _deaf(chance: Draws, rng: np.random.Generator) -> Draws:
+    """The same chance, but a share of the series answers neither to prices nor to offers: e to the minus infinity is nothing."""
+    deaf = rng.random(chance.sizes.N) < rng.uniform(0.05, 0.45)
+    changed = {name: np.where(deaf, -np.inf, chance[name]) for name in ("series_elasticity", "series_uplift")}
+    return Draws(chance.sizes, {**chance.values, **changed})
 
 
 def _settings(dice: Dice) -> ChainSettings:
@@ -79,9 +90,10 @@ def _settings(dice: Dice) -> ChainSettings:
                               uplift_place=float(rng.uniform(0.02, 0.2)), fatigue=float(rng.uniform(0.0, 0.7)),
                               dip=(0.0, float(rng.uniform(0.0, 0.9))), pantry_days=float(rng.uniform(3.0, 20.0))),
         rivalry=Rivalry(most=float(rng.uniform(0.1, 0.8))),
+        holidays=Holidays(spread=float(rng.uniform(0.2, 1.2))),
         shocks=Shocks(count=int(rng.integers(1, 20)), size=float(rng.uniform(0.05, 0.5)), reach=float(rng.uniform(50.0, 500.0))),
         growth=Growth(place=float(rng.uniform(0.0, 0.15)), item=float(rng.uniform(0.0, 0.35)), opens=float(rng.uniform(0.0, 0.3)),
-                      wander=float(rng.uniform(0.0, 0.4)), wander_persistence=float(1.0 - 1.0 / rng.uniform(10.0, 150.0))),
+                      wander=float(rng.uniform(0.0, 0.25)), wander_persistence=float(1.0 - 1.0 / rng.uniform(10.0, 150.0))),
         counts=Counts(dispersion=float(np.exp(rng.uniform(0.0, 3.5))), dispersion_spread=float(rng.uniform(0.2, 0.9)),
                       sparse=float(rng.uniform(0.0, 0.5)), lumpy=float(rng.uniform(0.0, 0.3)), lump=(2, int(rng.integers(2, 13)))),
         outliers=Outliers(rate=float(rng.choice([0.0002, 0.0005, 0.002]))),
@@ -91,6 +103,11 @@ def _settings(dice: Dice) -> ChainSettings:
     chances = {"level": 1.0, "life": 0.7, "week": 0.95, "year": 0.9, "holidays": 0.85, "payday": 0.5, "weather": 0.6, "prices": 0.8,
                "promotions": 0.8, "rivalry": 0.7, "shocks": 0.4, "growth": 0.85, "counts": 1.0, "outliers": 0.6, "gaps": 0.4,
                "stocking": 0.55, "irrelevant": 0.4}
+    if dice.on("crisis", 0.1):  # a shock that reaches everybody at once
+        r = dice.stream("crisis")
+        settings = replace(settings, shocks=Shocks(count=int(r.integers(1, 3)), size=0.5, speed=(1e6, 1e6), reach=1e9,
+                                                   rise=float(r.uniform(1.0, 20.0)), life=(20.0, 500.0)))
+        chances["shocks"] = 1.0
     return without(settings, *(name for name, chance in chances.items() if not dice.on(name, chance)))
 
 

@@ -34,7 +34,7 @@ def draw_monthly(dice: Dice) -> Ledger:
     logs = logs[:, None] + np.log(length / 30.44) * (rng.random() < 0.7)
     if dice.on("year", 0.9):
         r = dice.stream("year")
-        logs = logs + (swings(r, angle, groups, most=0.9)[group_of][item_of] + windows(r, angle, groups, chance=0.2, most=1.5)[
+        logs = logs + (swings(r, angle, groups, most=0.7)[group_of][item_of] + windows(r, angle, groups, chance=0.2, most=1.5)[
             group_of][item_of]) * np.exp(0.3 * rng.standard_normal((n, 1)))
         logs = logs + swings(r, angle, places, most=0.25)[place_of]
     known: dict[str, Covariate] = {}
@@ -77,14 +77,15 @@ def draw_monthly(dice: Dice) -> Ledger:
     r = dice.stream("noise")
     logs = logs + r.uniform(0.02, 0.25) * memory(r, (n, months), 0.7)
     logs = logs + r.uniform(0.0, 0.1) * r.standard_normal((places, months))[place_of]
-    logs = logs + r.uniform(0.04, 0.35) * np.exp(0.4 * r.standard_normal((n, 1))) * r.standard_normal((n, months))
+    logs = logs + r.uniform(0.03, 0.25) * np.exp(0.6 * r.standard_normal((n, 1))) * r.standard_normal((n, months))
     mean = np.exp(np.clip(logs, -8.0, 14.0))
     counts = rng.random() < 0.5
     sold = dice.stream("counts").poisson(mean).astype(np.float64) if counts else np.round(mean, 2)
     row = np.ones((n, months), dtype=bool)
-    if dice.on("intermittent", 0.4):
+    if dice.on("intermittent", 0.5):
         r = dice.stream("intermittent")
-        sold = np.where(r.random((n, months)) < np.where(r.random((n, 1)) < 0.3, r.uniform(0.1, 0.7, (n, 1)), 0.0), 0.0, sold)
+        empty = np.where(r.random((n, 1)) < r.uniform(0.05, 0.5), r.uniform(0.1, 0.9, (n, 1)), 0.0)
+        sold = np.where(r.random((n, months)) < empty, 0.0, sold)
     if dice.on("life_cycles", 0.5):
         r, time = dice.stream("lives"), np.arange(months)
         begin = np.where(r.random((n, 1)) < r.uniform(0.02, 0.3), r.integers(0, months - 2, (n, 1)), 0)

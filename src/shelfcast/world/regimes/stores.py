@@ -99,7 +99,7 @@ def _rhythms(dice: Dice, first: int, days: int, *, places: int, region_of: np.nd
     weekday = (first + np.arange(days) + 3) % 7
     if dice.on("week", 0.97):
         r = dice.stream("week")
-        profile = weekdays(r, places, spread=r.uniform(0.01, 0.12))
+        profile = weekdays(r, places, spread=r.uniform(0.03, 0.16))
         logs += profile[:, weekday]
         if r.random() < 0.3:  # weekends matter more at one time of the year
             tilt = r.normal(0.0, 0.08, (places, 1)) + r.normal(0.0, 0.1)
@@ -125,10 +125,10 @@ def _paths(dice: Dice, days: int, places: int) -> np.ndarray:
     if dice.on("trend", 0.85):
         r = dice.stream("trend")
         logs += trends(r, 1, days, per_year=365.25, size=0.07)
-        logs += trends(r, places, days, per_year=365.25, size=r.uniform(0.01, 0.12))
+        logs += trends(r, places, days, per_year=365.25, size=r.uniform(0.01, 0.08))
     if dice.on("level_shifts", 0.6):
         r = dice.stream("shifts")
-        logs += shifts(r, places, days, share=r.uniform(0.05, 0.5), size=0.15)
+        logs += shifts(r, places, days, share=r.uniform(0.02, 0.35), size=0.15)
     if dice.on("crisis", 0.1):
         logs += crisis(dice.stream("crisis"), places, days, per_year=365.25)
     return logs
@@ -253,7 +253,7 @@ def _noise(dice: Dice, places: int, days: int, region_of: np.ndarray, regions: i
     noise = own * rng.standard_normal((places, days), dtype=np.float32)
     noise = noise + rng.uniform(0.0, 0.04) * rng.standard_normal((1, days))
     noise = noise + rng.uniform(0.0, 0.03) * memory(rng, (regions, days), 0.7)[region_of]
-    return noise + rng.uniform(0.01, 0.08) * memory(rng, (places, days), 1.0 - 1.0 / rng.uniform(10.0, 120.0))
+    return noise + rng.uniform(0.005, 0.05) * memory(rng, (places, days), 1.0 - 1.0 / rng.uniform(10.0, 120.0))
 
 
 def _gaps(rng: np.random.Generator, places: int, days: int) -> np.ndarray:
