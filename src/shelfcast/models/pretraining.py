@@ -30,6 +30,7 @@ from shelfcast.models.pretrained import CARD, FORMAT, GRAPH, TENSORS, checked_fi
 from shelfcast.models.worlds import Drawing, Worlds
 from shelfcast.names import LEVELS
 from shelfcast.nn import checkpoint as saved
+from shelfcast.nn.blocks import GateFusion
 from shelfcast.nn.callbacks import HISTORY, Callback
 from shelfcast.nn.export import to_onnx
 from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork, parameters_of
@@ -179,7 +180,8 @@ def new_network(size: str, task: Worlds, seed: int = 0) -> SpaceTimeNetwork:
         torch.manual_seed(seed)
         network = SpaceTimeNetwork(shape)
     for fusion in network.fusions.values():
-        nn.init.constant_(fusion.gate.bias, _CLOSED)
+        if isinstance(fusion, GateFusion):
+            nn.init.constant_(fusion.gate.bias, _CLOSED)
     return network
 
 
