@@ -20,6 +20,8 @@ from shelfcast.data.folders import BUNDLES
 from shelfcast.data.sources.bundle import Bundle, File, Piece
 from shelfcast.data.sources.dialect import Dialect
 from shelfcast.models.boosted import BoostedSettings
+from shelfcast.models.chronos import ChronosSettings
+from shelfcast.models.language import LanguageSettings
 from shelfcast.models.profile import ProfileSettings
 from shelfcast.models.spacetime import SpaceTimeSettings
 from shelfcast.nn.augment import AugmentSettings
@@ -120,7 +122,8 @@ Give them as `--set width=32,steps=2000`, from a file (`--set @FILE.toml`), or f
 None stands for leaving a setting out; its meaning says what then counts. What `shelfcast tune` searches of them, and how, says
 [tuning.md](tuning.md); what the parts of the network are, [space-time.md](space-time.md).
 """
-MODELS = {"spacetime": SpaceTimeSettings, "boosted": BoostedSettings, "profile": ProfileSettings}
+MODELS = {"spacetime": SpaceTimeSettings, "language": LanguageSettings, "boosted": BoostedSettings, "profile": ProfileSettings,
+          "chronos": ChronosSettings}
 ELSEWHERE = {"nn.training.TrainingSettings": TrainingSettings, "nn.augment": AugmentSettings}  # whose docstrings ours point to
 RENAMED = {"hiding": "channels"}  # {setting: its name there}
 
