@@ -93,3 +93,7 @@ def test_a_runner_goes_into_another_process_and_can_be_copied(usual):
 def test_what_is_no_network_is_refused_in_words(usual, damaged):
     with pytest.raises(WeightsError, match="cannot be read"):
         Runner(usual[1][:1000] if damaged == "cut" else damaged, threads=1)
+
+
+def test_what_is_exported_names_no_folder_of_the_machine_that_traced_it(usual):
+    assert b".py" not in usual[1] and b"metadata" not in usual[1]

@@ -18,11 +18,11 @@ MOST = 9.0  # of a forecast in asinh space: some 4,000 times the scale
 
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020): gated, position by position."""
+    """SwiGLU (Shazeer 2020): gated, position by position; `hidden` units inside, twice the width unless said."""
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, hidden: int | None = None) -> None:
         super().__init__()
-        hidden = 2 * width
+        hidden = hidden or 2 * width
         self.norm = nn.LayerNorm(width)
         self.enter = nn.Linear(width, 2 * hidden)
         self.leave = nn.Linear(hidden, width)
@@ -35,13 +35,16 @@ class FeedForward(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Patches of consecutive periods as tokens: a residual perceptron over all channels of the patch (Das et al. 2024)."""
+    """Patches of consecutive periods as tokens: a residual perceptron over all channels of the patch (Das et al. 2024).
 
-    def __init__(self, patch: int, channels: int, width: int, dropout: float) -> None:
+    Its `hidden` units are twice the width unless said.
+    """
+
+    def __init__(self, patch: int, channels: int, width: int, dropout: float, hidden: int | None = None) -> None:
         super().__init__()
-        self.patch = patch
-        self.enter = nn.Linear(patch * channels, 2 * width)
-        self.leave = nn.Linear(2 * width, width)
+        self.patch, hidden = patch, hidden or 2 * width
+        self.enter = nn.Linear(patch * channels, hidden)
+        self.leave = nn.Linear(hidden, width)
         self.around = nn.Linear(patch * channels, width)
         self.dropout = nn.Dropout(dropout)
 
@@ -56,16 +59,20 @@ class PatchEmbedding(nn.Module):
 
 
 class TimeAttention(nn.Module):
-    """Attention over tokens with rotary positions (Su et al. 2021) and normalised queries and keys (Henry et al. 2020)."""
+    """Attention over tokens with rotary positions (Su et al. 2021) and normalised queries and keys (Henry et al. 2020).
 
-    def __init__(self, width: int, heads: int, tokens: int, dropout: float) -> None:
+    The width is shared out among `heads`; `kept` of them are there, all unless said.
+    """
+
+    def __init__(self, width: int, heads: int, tokens: int, dropout: float, kept: int | None = None) -> None:
         super().__init__()
-        self.heads, self.size, self.drop = heads, width // heads, dropout
+        self.heads, self.size, self.drop = kept or heads, width // heads, dropout
+        inner = self.heads * self.size if kept else width
         self.norm = nn.LayerNorm(width)
-        self.ask = nn.Linear(width, width, bias=False)
-        self.hear = nn.Linear(width, 2 * width, bias=False)
+        self.ask = nn.Linear(width, inner, bias=False)
+        self.hear = nn.Linear(width, 2 * inner, bias=False)
         self.query_norm, self.key_norm = nn.LayerNorm(self.size), nn.LayerNorm(self.size)
-        self.leave = nn.Linear(width, width)
+        self.leave = nn.Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
         angle = torch.arange(tokens)[:, None] / 1000.0 ** (torch.arange(0, self.size, 2)[None, :] / self.size)
         self.cosine: Tensor
@@ -80,14 +87,14 @@ class TimeAttention(nn.Module):
 
     def forward(self, h: Tensor, keep: int) -> Tensor:
         """(N, L, D) to (N, K, D)."""
-        n, tokens, width = h.shape
+        n, tokens, _ = h.shape
         first = tokens - keep
         normal, own = self.norm(h), h[:, first:]
         query = self.ask(normal[:, first:]).reshape(n, keep, self.heads, self.size).transpose(1, 2)
         key, value = self.hear(normal).reshape(n, tokens, 2, self.heads, self.size).permute(2, 0, 3, 1, 4)
         query, key = self._turned(self.query_norm(query), first), self._turned(self.key_norm(key), 0)
         seen = F.scaled_dot_product_attention(query, key, value, dropout_p=self.drop if self.training else 0.0)
-        return own + self.dropout(self.leave(seen.transpose(1, 2).reshape(n, keep, width)))
+        return own + self.dropout(self.leave(seen.transpose(1, 2).reshape(n, keep, self.heads * self.size)))
 
 
 class Recurrent(nn.Module):
@@ -155,16 +162,17 @@ class TimeLayer(nn.Module):
         return out
 
 
-def time_layer(kind: str, *, width: int, heads: int, tokens: int, depth: int, dropout: float) -> TimeLayer:
-    """A layer of a temporal encoder, with `tokens` in and as many or fewer out."""
+def time_layer(kind: str, *, width: int, heads: int, tokens: int, depth: int, dropout: float, kept: int | None = None,
+               hidden: int | None = None) -> TimeLayer:
+    """A layer of a temporal encoder, `tokens` in and as many or fewer out; `kept` heads and `hidden` units, all unless said."""
     makers: dict[str, Callable[[], nn.Module]] = {
-        "transformer": lambda: TimeAttention(width, heads, tokens, dropout),
+        "transformer": lambda: TimeAttention(width, heads, tokens, dropout, kept),
         "lstm": lambda: Recurrent(nn.LSTM, width, dropout),
         "gru": lambda: Recurrent(nn.GRU, width, dropout),
         "mlp": lambda: TokenMixer(width, tokens, dropout),
         "conv": lambda: DilatedConvolution(width, 2**depth, dropout),
     }
-    return TimeLayer(makers[kind](), FeedForward(width, dropout))
+    return TimeLayer(makers[kind](), FeedForward(width, dropout, hidden))
 
 
 # -- space ------------------------------------------------------------------------------------------------------------
@@ -174,21 +182,23 @@ class PlaceAttention(nn.Module):
     """Attention over the other places of a group at the same token; relations between places are added to its scores.
 
     Each head weighs the relations (nearness, likeness ...) in its own way, as ALiBi does with distance in text (Press et al. 2022).
+    The width is shared out among `heads`; `kept` of them are there, all unless said.
     """
 
-    def __init__(self, width: int, heads: int, relations: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, relations: int, dropout: float, kept: int | None = None) -> None:
         super().__init__()
-        self.heads, self.size = heads, width // heads
+        self.heads, self.size = kept or heads, width // heads
+        inner = self.heads * self.size if kept else width
         self.norm = nn.LayerNorm(width)
-        self.ask = nn.Linear(width, 3 * width, bias=False)
+        self.ask = nn.Linear(width, 3 * inner, bias=False)
         self.query_norm, self.key_norm = nn.LayerNorm(self.size), nn.LayerNorm(self.size)
-        self.relate = nn.Linear(relations, heads)
-        self.leave = nn.Linear(width, width)
+        self.relate = nn.Linear(relations, self.heads)
+        self.leave = nn.Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, h: Tensor, links: Tensor, there: Tensor) -> Tensor:
         """(G, P, L, D), (G, P, P, R), (G, P) to what the other places say, (G, P, L, D)."""
-        groups, places, tokens, width = h.shape
+        groups, places, tokens, _ = h.shape
         asked = self.ask(self.norm(h)).reshape(groups, places, tokens, 3, self.heads, self.size).permute(3, 0, 2, 4, 1, 5)
         flat = (groups, tokens * self.heads, places, self.size)
         query, key, value = self.query_norm(asked[0]).reshape(flat), self.key_norm(asked[1]).reshape(flat), asked[2].reshape(flat)
@@ -196,7 +206,7 @@ class PlaceAttention(nn.Module):
         bias = bias[:, None].expand(groups, tokens, self.heads, places, places).reshape(groups, tokens * self.heads, places, places)
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
         seen = seen.reshape(groups, tokens, self.heads, places, self.size)
-        return self.dropout(self.leave(seen.permute(0, 3, 1, 2, 4).reshape(groups, places, tokens, width)))
+        return self.dropout(self.leave(seen.permute(0, 3, 1, 2, 4).reshape(groups, places, tokens, self.heads * self.size)))
 
 
 class PlaceGraph(nn.Module):
@@ -261,10 +271,11 @@ def _hidden(there: Tensor) -> Tensor:
     return torch.where(seen, 0.0, -1e4)
 
 
-def place_mixer(kind: str, *, width: int, heads: int, relations: int, dropout: float) -> nn.Module:
-    """A mixer of places: (G, P, L, D), (G, P, P, R), (G, P) to the message of the others, (G, P, L, D)."""
+def place_mixer(kind: str, *, width: int, heads: int, relations: int, dropout: float, kept: int | None = None) -> nn.Module:
+    """A mixer of places: (G, P, L, D), (G, P, P, R), (G, P) to the message of the others, (G, P, L, D); `kept` heads, all unless
+    said."""
     makers: dict[str, Callable[[], nn.Module]] = {
-        "attention": lambda: PlaceAttention(width, heads, relations, dropout),
+        "attention": lambda: PlaceAttention(width, heads, relations, dropout, kept),
         "graph": lambda: PlaceGraph(width, relations, dropout),
         "conv": lambda: PlaceConvolution(width, dropout),
     }
