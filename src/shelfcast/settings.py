@@ -97,6 +97,7 @@ class ForecastSettings(SalesSettings):
     hierarchy : attributes of items and places (also `item` and `location`) by which sums are forecast, too, with their crosses
     reconcile : how series and sums are made to add up; `auto` (unless said) keeps the way that erred least in replayed windows,
         `none` leaves both as they are
+    cache : folder of forecasts by content: one that was made before, of the same sales by the same model, is read from there
     """
 
     horizon: int | None = None
@@ -113,6 +114,7 @@ class ForecastSettings(SalesSettings):
     budget: float | None = None
     hierarchy: tuple[str, ...] = ()
     reconcile: Reconciling | None = None
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,7 +128,7 @@ class ForecastSettings(SalesSettings):
         _settle_hierarchy(self)
         object.__setattr__(self, "budget", parse_budget(self.budget))
         object.__setattr__(self, "levels", check_levels(self.levels))
-        for name in ("out", "run", "report"):
+        for name in ("out", "run", "report", "cache"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, Path(value))
@@ -135,9 +137,9 @@ class ForecastSettings(SalesSettings):
                                 f"written in.")
         if self.report is not None and self.report.suffix not in (".html", ".htm"):
             raise SettingsError(f"{shorten_path(self.report)!r} does not end in .html, the format of a report.")
-        targets = [t.absolute() for t in (self.out, self.run, self.report) if t is not None]
+        targets = [t.absolute() for t in (self.out, self.run, self.report, self.cache) if t is not None]
         if len(set(targets)) < len(targets):
-            raise SettingsError("Two of --out, --run and --report name the same place; give each its own.")
+            raise SettingsError("Two of --out, --run, --report and --cache name the same place; give each its own.")
 
     @property
     def ahead(self) -> int:

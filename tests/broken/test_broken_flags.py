@@ -129,7 +129,7 @@ def a_report_in_a_format_that_is_not_written(folder: Path) -> list[str]:
     return forecast(sales_csv(folder), "--report", str(folder / "page.pdf"))
 
 
-@corpus.add(2, r"Two of --out, --run and --report name the same place")
+@corpus.add(2, r"Two of --out, --run, --report and --cache name the same place")
 def two_results_in_one_place(folder: Path) -> list[str]:
     return forecast(sales_csv(folder), "--run", str(folder / "page.html"), "--report", str(folder / "page.html"))
 

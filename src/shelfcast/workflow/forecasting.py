@@ -39,6 +39,7 @@ from shelfcast.workflow.overriding import Planned, asked_overrides, check_overri
 from shelfcast.workflow.preparing import Clock, Places, Prepared, Say, is_among, manifest_of, prepare, rules, severities, silent
 from shelfcast.workflow.proving import score_of_proof
 from shelfcast.workflow.reconciling import Coherent, asked_hierarchy, reconciling
+from shelfcast.workflow.remembering import Remembering, refuse_cache
 from shelfcast.workflow.training import account_of_training, fit_kept, kept, refuse_trained, stood_back, write_training
 
 BACKTEST_SERIES = 5_000  # series that the one-window score is taken on, when there are more
@@ -126,13 +127,17 @@ def _forecast(settings: ForecastSettings, prepared: Prepared, model: Forecaster,
             why = " ".join([why, *scores.told])
     with ForecastBatches() as batches:
         with clock("predict"), stage(progress, "forecasting", len(panel)) as bar:
+            remembering = Remembering(settings, model, panel)
             for part in panel.chunks(settings.batch if model.traits.series_apart else len(panel)):
-                batches.add(model.predict(part, horizon=settings.ahead, levels=settings.all_levels))
+                batches.add(remembering.forecast(part))
                 bar.advance(len(part))
+        if remembering.told:
+            say(remembering.told)
         with (reconciling(batches, hierarchy, settings, panel, clock=clock, say=say, progress=progress) as coherent,
               overriding(coherent.batches, overrides, prepared, say=say, progress=progress) as planned):
             coherent = coherent.with_overrides(planned)
             manifest = _with_account(manifest_of("forecast", settings, prepared, model, why, clock), model)
+            manifest = replace(manifest, notes=(*manifest.notes, *remembering.notes))
             files = _write(settings, prepared, model, coherent, planned, scores, manifest, clock)
             head = planned.batches.scan(settings.levels).head(10).collect()
             summary = {**_summary(settings, prepared, planned, scores, manifest, files), "levels": coherent.summary(),
@@ -203,6 +208,7 @@ def _refuse_early(settings: ForecastSettings) -> None:
     rules(settings)
     if settings.run is not None:
         check_folder(settings.run, marks=[MANIFEST])
+    refuse_cache(settings)
     if is_fitted_folder(settings.model):
         if settings.options:
             raise SettingsError(f"The model in {shorten_path(settings.model)!r} is already fitted; the setting "
