@@ -12,7 +12,9 @@ import pytest
 from nn.small_chain import chain
 from shelfcast.data.split import cut
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
-from shelfcast.models.spacetime import SpaceTime, SpaceTimeSettings, _at_levels, _beyond
+from shelfcast.models.network_forecast import _beyond
+from shelfcast.models.quantiles import read_levels
+from shelfcast.models.spacetime import SpaceTime, SpaceTimeSettings
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
 
@@ -295,8 +297,8 @@ def test_between_levels_of_a_normal_a_normal_is_found():
 
     have, asked = (0.05, 0.3, 0.5, 0.9), (0.01, 0.1, 0.4, 0.5, 0.7, 0.99)
     values = 3 + 2 * norm.ppf(have)[None, None]
-    np.testing.assert_allclose(_at_levels(values, have, asked)[0, 0], 3 + 2 * norm.ppf(asked))
-    assert _at_levels(values, have, have) is values
+    np.testing.assert_allclose(read_levels(values, have, asked)[0, 0], 3 + 2 * norm.ppf(asked))
+    np.testing.assert_array_equal(read_levels(values, have, have), values)
 
 
 def test_callbacks_are_told_of_every_row_of_a_training(panel):

@@ -11,8 +11,10 @@ from typing import Final, Self
 import numpy as np
 
 from shelfcast.features.pooled import Pooled
+from shelfcast.features.table import Standing
 from shelfcast.models.boosted_rows import draw_sample, pool_panel
 from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients
+from shelfcast.nn.channels import BANDS
 from shelfcast.nn.surroundings import Surroundings
 from shelfcast.nn.universal import Universal
 from shelfcast.panel import SalesPanel
@@ -58,8 +60,15 @@ class InContext:
         profile = self.profile
         pooled = pooled or pool_panel(panel, profile.scheme_)
         nobody = {kind: keys.head(0) for kind, keys in pooled.keys.items()}  # a pretrained network knows no names
-        return Surroundings.of(panel, pooled, scheme=profile.scheme_, layout=replace(self.layout, horizon=horizon),
-                               expect=self._expect, names=nobody)
+        found = Surroundings.of(panel, pooled, scheme=profile.scheme_, layout=replace(self.layout, horizon=horizon),
+                                expect=self._expect, names=nobody)
+        return replace(found, bands=self._bands)
 
     def _expect(self, flat: np.ndarray, terms: np.ndarray) -> np.ndarray:
         return apply_coefficients(flat, terms, self.profile.coefficients_)
+
+    def _bands(self, expected: np.ndarray, standing: Standing) -> np.ndarray:
+        quantiles, _ = self.profile.spread_around(expected, standing.noise, standing.habits, BANDS)
+        if not self.profile.net_of_returns_:
+            quantiles = np.maximum(quantiles, 0.0)
+        return np.maximum.accumulate(quantiles, axis=2)

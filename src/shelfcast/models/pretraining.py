@@ -175,7 +175,7 @@ def new_network(size: str, task: Worlds, seed: int = 0) -> SpaceTimeNetwork:
     first, of = task.batch(0, 0), SIZES[size]
     shape = NetworkSettings(channels=first.x.shape[-1], statics=first.static.shape[-1], relations=first.links.shape[-1], items=1,
                             places=1, context=MOST_CONTEXT, horizon=MOST_AHEAD, patch=PATCH, width=of.width, layers=of.layers,
-                            heads=of.heads, dropout=0.0)
+                            heads=of.heads, dropout=0.0, banded=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SpaceTimeNetwork(shape)

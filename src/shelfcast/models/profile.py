@@ -136,18 +136,28 @@ class Profile:
         standing = stand(block, self.pooled_, self.scheme_.rhythm, block.sales.shape[1] - 1)
         flat, terms = base_terms(block, self.pooled_, self.scheme_, standing, steps)
         base = apply_coefficients(flat, terms, self.coefficients_)
+        h = base.shape[1]
+        quantiles, mean = self.spread_around(base, standing.noise, standing.habits, levels)
+        return finish(quantiles, mean, block.closed[:, -h:], negative=self.net_of_returns_)
+
+    def spread_around(self, base: np.ndarray, noise: np.ndarray, habits: Habits,
+                      levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """Quantiles (N, H, Q) and mean (N, H), units, around forecasts (N, H) of series with such a noise (N,) and habits.
+
+        As errors of the panel's past forecasts lay; neither ordered nor kept at or above zero yet.
+        """
         n, h = base.shape
-        spread = np.repeat(base_spread(standing.noise), h)
+        spread = np.repeat(base_spread(noise), h)
         shape, middle = self.steady_.at(spread, levels)
-        wide = (error_scale(base, standing.habits.naive_error[:, None]).reshape(-1) * spread)
+        wide = (error_scale(base, habits.naive_error[:, None]).reshape(-1) * spread)
         quantiles = base.reshape(-1)[:, None] + wide[:, None] * shape
         mean = base.reshape(-1) + wide * middle
-        slow = np.repeat(is_slow(standing.habits), h)
+        slow = np.repeat(is_slow(habits), h)
         if slow.any():
-            size = np.repeat(standing.habits.size, h)[slow]
+            size = np.repeat(habits.size, h)[slow]
             quantiles[slow] = self.slow_.at(base.reshape(-1)[slow], size, levels)
             mean[slow] = base.reshape(-1)[slow]
-        return finish(quantiles.reshape(n, h, -1), mean.reshape(n, h), block.closed[:, -h:], negative=self.net_of_returns_)
+        return quantiles.reshape(n, h, -1), mean.reshape(n, h)
 
     def save(self, folder: Path) -> None:
         """Write arrays, tables and settings into a folder."""

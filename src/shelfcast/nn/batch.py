@@ -14,6 +14,8 @@ OBSERVED_CHANNEL = 1  # 1 where sales are observed
 EXPECTED_CHANNEL = 2  # asinh(expected / scale) of each period, past and future
 AGO_CHANNEL = 3  # what was left over a year ago: asinh of sales less asinh of what was expected then
 AGO_KNOWN_CHANNEL = 4  # 1 where that is known
+BELOW_CHANNEL, MIDDLE_CHANNEL, ABOVE_CHANNEL = 7, 8, 9
+"""In universal channels: how far the quantiles 0.1, 0.5 and 0.9 of past errors lie from the anchor, in asinh space."""
 INPUTS = ("x", "anchor", "static", "item", "place", "links", "there")
 """What a network reads; the rest is for the loss and for scaling back."""
 

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_USUAL = 0.4  # standard deviation of a forecast in asinh space before anything is learned
+USUAL_SPREAD = NormalDist(0.0, _USUAL).inv_cdf(0.9) - NormalDist(0.0, _USUAL).inv_cdf(0.1)
 MOST = 9.0  # of a forecast in asinh space: some 4,000 times the scale
 
 
@@ -357,12 +359,17 @@ class QuantileHead(nn.Module):
         self.register_buffer("share", torch.tensor(_shares(levels)), persistent=False)
         self.register_buffer("usual", torch.tensor(_usual_gaps(levels)), persistent=False)
 
-    def forward(self, h: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, L, D), (N, L x patch) to quantiles (N, L x patch, Q), mean and dispersion (N, L x patch), in units of scale."""
+    def forward(self, h: Tensor, anchor: Tensor, width: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, L, D), (N, L x patch) to quantiles (N, L x patch, Q), mean and dispersion (N, L x patch), in units of scale.
+
+        `width` (N, L x patch) stretches shifts and gaps.
+        """
         n, tokens, _ = h.shape
         said = self.leave(self.norm(h)).float().reshape(n, tokens * self.patch, self.count + 2)
-        middle = anchor + said[..., 0]
-        gaps = F.softplus(said[..., 1:self.count] + self.usual)
+        shift, gaps = said[..., 0], F.softplus(said[..., 1:self.count] + self.usual)
+        if width is not None:
+            shift, gaps = shift * width, gaps * width[..., None]
+        middle = anchor + shift
         below, above = gaps[..., :self.middle], gaps[..., self.middle:]
         down = middle[..., None] - below.flip(-1).cumsum(-1).flip(-1)
         up = middle[..., None] + above.cumsum(-1)
@@ -379,7 +386,7 @@ def _shares(levels: tuple[float, ...]) -> list[float]:
 
 
 def _usual_gaps(levels: tuple[float, ...]) -> list[float]:
-    """What softplus turns into the gaps of a normal distribution with a standard deviation of 0.4."""
-    normal = NormalDist(0.0, 0.4)
+    """What softplus turns into the gaps of a normal distribution with a standard deviation of `_USUAL`."""
+    normal = NormalDist(0.0, _USUAL)
     gaps = [normal.inv_cdf(b) - normal.inv_cdf(a) for a, b in pairwise(levels)]
     return [math.log(math.expm1(g)) for g in gaps]

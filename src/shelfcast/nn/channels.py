@@ -24,6 +24,10 @@ Expect = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From the parts of a profile forecast (flat (N, H), terms (N, H, P)) to the forecast in units (N, H), from which the network
 starts; see `features.table.base_terms`."""
 
+Bands = Callable[[np.ndarray, Standing], np.ndarray]
+"""From forecasts in units (N, H) and what is known of the series to quantiles around them (N, H, 3) at `BANDS`, rising."""
+
+BANDS = (0.1, 0.5, 0.9)
 _OWN = 7  # channels of the series itself
 MOST_VALUES = 12  # of a text that get a channel of their own
 FULL_SHELF = 0.95  # share of a period that an item could be bought, from which on sales are demand
@@ -134,6 +138,8 @@ class View:
     relative : float (N,), usual sales over what item and place let expect
     where : float (N, 3), scaled latitude and longitude, and 1 where they are known
     exposure : float (N, K), effect of each period's cell and drivers; nan where it is not looked at
+    bands : float (N, H, 3), how far the quantiles at `BANDS` of past errors lie from the anchor, in asinh space; None where nobody
+        asked
     """
 
     block: Block
@@ -147,6 +153,7 @@ class View:
     relative: np.ndarray
     where: np.ndarray
     exposure: np.ndarray
+    bands: np.ndarray | None
 
     @property
     def inside(self) -> np.ndarray:
@@ -233,7 +240,7 @@ class Snapshot:
 
 def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Telling, *, origin: int, expect: Expect,
              where: np.ndarray, nearby: np.ndarray, names: tuple[np.ndarray, np.ndarray], hidden: np.ndarray | None = None,
-             last: int | None = None, steps: int | None = None) -> Snapshot:
+             last: int | None = None, steps: int | None = None, bands: Bands | None = None) -> Snapshot:
     """Stand at a column of a block and look back over the context and ahead over what is known of the horizon.
 
     Parameters
@@ -244,6 +251,7 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Telling, *, o
     hidden : bool (N,), series that are shown as if they were new: no sales, no name of their own
     last : last column whose sales may be the truth; all when None
     steps : periods of the anchor, where it is wanted beyond the layout's horizon
+    bands : tells how past errors lay
     """
     frequency, rhythm = Frequency.parse(scheme.frequency), scheme.rhythm
     context, horizon = layout.context, layout.horizon
@@ -278,11 +286,15 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Telling, *, o
 
     effect = flat[:, :horizon] / np.maximum(standing.levels.long, TINY)[:, None]
     exposure = np.concatenate([backwards(standing.exposure, columns[:context]), effect], axis=1)
-    view = View(shown, pooled, scheme, standing, columns, terms[:, :horizon], usual, scale[:, 0], usual / prior, where, exposure)
+    anchor = np.arcsinh(expected[:, :horizon] / scale)
+    around_it = None
+    if bands is not None:
+        around_it = np.arcsinh(bands(expected[:, :horizon], standing) / scale[..., None]) - anchor[..., None]
+    view = View(shown, pooled, scheme, standing, columns, terms[:, :horizon], usual, scale[:, 0], usual / prior, where, exposure,
+                around_it)
     sales = backwards(behind, columns)
     ago = backwards(left, block.year_ago(frequency, columns))
     expectation = backwards(told, columns)
-    anchor = np.arcsinh(expected[:, :horizon] / scale)
     expectation[:, context:] = anchor
     at = np.maximum(columns, 0)
     sold_out = _sold_out(block)

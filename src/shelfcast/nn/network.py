@@ -9,12 +9,22 @@ from torch import Tensor, nn
 
 from shelfcast.errors import UnknownNameError
 from shelfcast.names import LEVELS
-from shelfcast.nn.batch import AGO_CHANNEL, AGO_KNOWN_CHANNEL, EXPECTED_CHANNEL, OBSERVED_CHANNEL, SALES_CHANNEL
-from shelfcast.nn.blocks import FUSIONS, PatchEmbedding, QuantileHead, place_mixer, time_layer
+from shelfcast.nn.batch import (
+    ABOVE_CHANNEL,
+    AGO_CHANNEL,
+    AGO_KNOWN_CHANNEL,
+    BELOW_CHANNEL,
+    EXPECTED_CHANNEL,
+    MIDDLE_CHANNEL,
+    OBSERVED_CHANNEL,
+    SALES_CHANNEL,
+)
+from shelfcast.nn.blocks import FUSIONS, USUAL_SPREAD, PatchEmbedding, QuantileHead, place_mixer, time_layer
 
 Temporal = Literal["transformer", "lstm", "gru", "mlp", "conv"]
 Spatial = Literal["attention", "graph", "conv", "none"]
 Fusion = Literal["gate", "concat", "attention"]
+_NARROWEST, _WIDEST = 0.02, 3.0  # of the distance between the quantiles 0.1 and 0.9 in asinh space
 _HIDE_NAMES: Final = 0.2  # share of training windows in which an item's or a place's name is hidden
 
 
@@ -55,6 +65,7 @@ class NetworkSettings:
     dropout : share of numbers dropped in training
     levels : probabilities of the quantiles, rising, 0.5 among them
     negative : sales may be below zero, net of returns
+    banded : channels tell how past errors lay; the median starts where theirs lay, and quantiles as far from each other
     kept : of a transformer that mixes places by attention, or not at all: what pruning left of it; None for all
     """
 
@@ -75,6 +86,7 @@ class NetworkSettings:
     dropout: float = 0.1
     levels: tuple[float, ...] = LEVELS
     negative: bool = False
+    banded: bool = False
     kept: Kept | None = None
 
     def __post_init__(self) -> None:
@@ -180,11 +192,21 @@ class SpaceTimeNetwork(nn.Module):
                 gates.append((weight * others[..., 0]).mean(dim=2))
                 h = fused.reshape(groups * places, before + after, s.width)
             h = layer(h, before + after if i < s.layers - 1 else after)
-        quantiles, mean, dispersion = self.head(h, around)
+        width = None
+        if s.banded:
+            width = self._width(flat[:, context:], after * s.patch)
+            around = around + F.pad(flat[:, context:, MIDDLE_CHANNEL], (0, after * s.patch - horizon))
+        quantiles, mean, dispersion = self.head(h, around, width)
         gate = torch.stack(gates).mean(dim=0) if gates else torch.zeros_like(anchor[..., 0])
         shape = (groups, places, after * s.patch)
         return (quantiles.reshape(*shape, -1)[:, :, :horizon], mean.reshape(shape)[:, :, :horizon],
                 dispersion.reshape(shape)[:, :, :horizon], gate)
+
+
+    def _width(self, ahead: Tensor, periods: int) -> Tensor:
+        """(N, periods): how far past errors spread, in units of the head's usual spread."""
+        spread = (ahead[..., ABOVE_CHANNEL] - ahead[..., BELOW_CHANNEL]).clamp(min=_NARROWEST, max=_WIDEST) / USUAL_SPREAD
+        return F.pad(spread, (0, periods - spread.shape[1]), value=1.0)
 
 
 def _common(left: Tensor, observed: Tensor, there: Tensor) -> Tensor:

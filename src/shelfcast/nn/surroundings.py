@@ -13,7 +13,7 @@ from shelfcast.features.places import NOBODY, Places, level_around, links, rows_
 from shelfcast.features.pooled import Pooled, group_codes
 from shelfcast.features.scheme import Scheme
 from shelfcast.names import ITEM, LOCATION
-from shelfcast.nn.channels import Expect, Snapshot, Telling, snapshot
+from shelfcast.nn.channels import Bands, Expect, Snapshot, Telling, snapshot
 from shelfcast.panel import SalesPanel
 
 MOST_PLACES = 64  # of a group
@@ -59,6 +59,7 @@ class Surroundings:
     nearby : float (P,), log level of the places around each, without itself
     middle : float (2,), latitude and longitude around which coordinates are told
     most_places : of a group
+    bands : tells how past errors lay around the forecast from which the network starts; None where nobody asks
     """
 
     scheme: Scheme
@@ -72,6 +73,7 @@ class Surroundings:
     nearby: np.ndarray
     middle: np.ndarray
     most_places: int = MOST_PLACES
+    bands: Bands | None = None
 
     @classmethod
     def of(cls, panel: SalesPanel, pooled: Pooled, *, scheme: Scheme, layout: Telling, expect: Expect,
@@ -118,7 +120,8 @@ class Surroundings:
              steps: int | None = None) -> Snapshot:
         """Stand at a column of a block; see `snapshot`."""
         return snapshot(block, self.pooled, self.scheme, self.layout, origin=origin, expect=self.expect, where=who.where,
-                        nearby=who.nearby, names=(who.item, who.location), hidden=hidden, last=last, steps=steps)
+                        nearby=who.nearby, names=(who.item, who.location), hidden=hidden, last=last, steps=steps,
+                        bands=self.bands)
 
     def links(self, which: np.ndarray, upto: np.ndarray) -> np.ndarray:
         """float32 (G, K, K, R): relations of places at positions (G, K), -1 for none, by `upto` (G,) columns of the past."""

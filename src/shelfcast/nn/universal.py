@@ -76,9 +76,9 @@ class Universal:
         return cls(values["context"], values["horizon"], flags, **scaled)  # type: ignore[arg-type]
 
     def channels(self, view: View) -> list[np.ndarray]:
-        """Effects, what siblings and neighbours did, covariates by slot, and the calendar."""
+        """How past errors lay, effects, what siblings and neighbours did, covariates by slot, and the calendar."""
         nothing = np.zeros(len(view.columns))
-        found = [np.log(np.clip(view.exposure, 0.02, 50.0)), *_around(view)]
+        found = [*_bands(view), np.log(np.clip(view.exposure, 0.02, 50.0)), *_around(view)]
         for name, code in self.flags:
             found.append(view.known(name) == (1 if code is None else code))
         found += [nothing] * (FLAGS - len(self.flags))
@@ -102,6 +102,15 @@ class Universal:
         some = [len(self.flags) / FLAGS, len(self.numbers) / NUMBERS, len(self.records) / RECORDS,
                 view.scheme.closed_when is not None, AVAILABLE in view.block.past or STOCK in view.block.past]
         return told + [np.full(1, float(v)) for v in (*some, *(unit == u for u in UNITS))]
+
+
+def _bands(view: View) -> list[np.ndarray]:
+    """[(N, K)]: over the horizon how far the quantiles of past errors lie from the anchor, 0 before; see `nn.network.BELOW`."""
+    if view.bands is None:
+        raise AssertionError("Universal channels tell how past errors lay; nobody told.")
+    n, horizon, count = view.bands.shape
+    before = np.zeros((n, len(view.columns) - horizon))
+    return [np.concatenate([before, view.bands[:, :, k]], axis=1) for k in range(count)]
 
 
 def _around(view: View) -> list[np.ndarray]:
