@@ -4,18 +4,21 @@
     python benchmarks/fev_retail.py --tasks walmart --model profile
     python benchmarks/fev_retail.py --windows 3:10 --keep FOLDER       some windows; losses of each series kept for `paired`
     python benchmarks/fev_retail.py --tasks rossmann_1D --model spacetime --once      a network, fitted at the first cutoff
+    python benchmarks/fev_retail.py --model pretrained --hidden        no covariate at all, not even which days were closed
+    python benchmarks/fev_retail.py --model pretrained --set weights=small             settings of a model
     python benchmarks/fev_retail.py --append                     add rows to benchmarks/results/fev_retail.csv
 
 Windows, measures and the cut in time are those of `fev_tasks.py`, which lies beside the data; window k ends k horizons before each
 series' own end. In each window the past is read and cleaned as any user's table is, `auto` chooses, learns and forecasts, and the
-judge sees quantiles alone. The same settings for all tasks: the columns are told which is item, place, known or static.
+judge sees quantiles alone. The same settings for all tasks: the columns are told which is item, place, known or static. With
+`--hidden` only dates, names and sales are left of the table: the case that published univariate models are measured in.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,8 @@ from shelfcast.models.base import Forecaster
 from shelfcast.names import DATE, ITEM, LOCATION, SALES, quantile_column
 from shelfcast.panel import SalesPanel
 from shelfcast.workflow.choosing import make_forecaster
+from space_runs import settings_from
+from which_weights import USUAL, stamp
 
 sys.path.append(str(TASKS))
 DECILES = tuple(k / 10 for k in range(1, 10))
@@ -38,6 +43,7 @@ KEYS = {"walmart": {ITEM: "Dept", LOCATION: "Store"}, "m5_1D": {ITEM: "item_id",
 """Which column is the item and which the place; where nothing is said the series is a place."""
 BARS = {"rossmann_1D": (0.205, 0.185), "rossmann_1W": (0.225, 0.195), "walmart": (0.648, 0.62)}
 MEASURES = ("SQL", "WQL", "WAPE", "MASE")
+PRETRAINED = "pretrained"
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,12 @@ class Scored:
 
 
 def panel_of(task, past: pd.DataFrame, known: pd.DataFrame) -> SalesPanel:
-    """A window as a user's table: the past, then the known covariates of the horizon; read and cleaned by default."""
+    """A window as a user's table: the past, then the known covariates of the horizon, if any; read and cleaned by default."""
     keys = KEYS.get(task.name, {LOCATION: "id"})
     names = list(dict.fromkeys(keys.values()))
     columns = list(dict.fromkeys(["date", *names, *task.known]))
-    table = pl.from_pandas(pd.concat([past[[*columns, "y"]], known[columns]], ignore_index=True))
+    ahead = [known[columns]] if task.known else []
+    table = pl.from_pandas(pd.concat([past[[*columns, "y"]], *ahead], ignore_index=True))
     table = table.with_columns(pl.col(DATE).cast(pl.Date), pl.col("y").cast(pl.Float64), pl.col(names).cast(pl.String))
     renamed = {v: k for k, v in keys.items()}
     table = table.rename(renamed).rename({"y": SALES})
@@ -75,6 +82,20 @@ def panel_of(task, past: pd.DataFrame, known: pd.DataFrame) -> SalesPanel:
         attributes = attributes.select(key, *same)
     lines = read_sales(table, freq=task.freq, known=[c for c in task.known if c in table.columns], static=attributes)
     return clean_sales(lines, cutoff=past.date.max().date()).panel
+
+
+def without_covariates(task):
+    """The task as it is told by dates, names and sales alone."""
+    return replace(task, known=[], static=[])
+
+
+def label(model: str, options: Mapping[str, object] | None = None, *, once: bool = False, hidden: bool = False) -> str:
+    """What a model is called in a row: pretrained ones with their weights, and how they were asked where that is not as usual."""
+    options = options or {}
+    said = [stamp(str(options.get("weights", USUAL)))] if model == PRETRAINED else []
+    said += [f"{k}={v}" for k, v in options.items() if (model, k) != (PRETRAINED, "weights")]
+    said += ["fitted once"] * once + ["covariates hidden"] * hidden
+    return f"{model} ({', '.join(said)})" if said else model
 
 
 def learn(task, panel: SalesPanel, model: str, *, seed: int, options: dict[str, object] | None = None) -> Forecaster:
@@ -133,12 +154,12 @@ def judge(fev, task, past: pd.DataFrame, truth: dict[object, np.ndarray],
 
 
 def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict[object, np.ndarray], model: str, seed: int,
-                 fitted_before: Forecaster | None = None) -> tuple[Scored, Forecaster]:
+                 fitted_before: Forecaster | None = None, *, options: dict[str, object] | None = None) -> tuple[Scored, Forecaster]:
     """One window: read, clean, fit (unless fitted before), forecast, judge."""
     began = time.perf_counter()
     panel = panel_of(task, past, known)
     prepared = time.perf_counter()
-    forecaster = fitted_before or learn(task, panel, model, seed=seed)
+    forecaster = fitted_before or learn(task, panel, model, seed=seed, options=options)
     fitted = time.perf_counter()
     table = forecasts_by_id(task, past, panel, forecaster)
     predicted = time.perf_counter()
@@ -149,16 +170,19 @@ def score_window(fev, task, past: pd.DataFrame, known: pd.DataFrame, truth: dict
 
 
 def run(fev, name: str, model: str, ks: range | None, seed: int, keep: Path | None, say: bool, *,
-        once: bool = False) -> dict[str, object]:
-    """All windows of a task: the mean of each measure; fitted in each, or `once` at the first."""
+        once: bool = False, hidden: bool = False, options: dict[str, object] | None = None) -> dict[str, object]:
+    """All windows of a task: the mean of each measure; fitted in each, or `once` at the first; its covariates shown or `hidden`."""
     task = getattr(fev, name)(DATA)
+    if hidden:
+        task = without_covariates(task)
+    called = label(model, options, once=once, hidden=hidden)
     rows = []
     fitted = None
     for k, (past, known, truth) in zip(range(task.windows - 1, -1, -1), fev.cuts(task), strict=True):
         if ks is not None and k not in ks:
             continue
         with np.errstate(all="ignore"):
-            scored, forecaster = score_window(fev, task, past, known, truth, model, seed, fitted)
+            scored, forecaster = score_window(fev, task, past, known, truth, model, seed, fitted, options=options)
             fitted = forecaster if once else None
         rows.append(scored.row)
         if say:
@@ -168,8 +192,8 @@ def run(fev, name: str, model: str, ks: range | None, seed: int, keep: Path | No
                 print(f"    {sentence}", file=sys.stderr, flush=True)
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
-            scored.losses.write_parquet(keep / f"{name}-{model}-{k:02d}.parquet")
-    out: dict[str, object] = {"task": name, "model": model + (" (fitted once)" if once else ""), "windows": len(rows)}
+            scored.losses.write_parquet(keep / f"{name}-{model}{'-hidden' * hidden}-{k:02d}.parquet")
+    out: dict[str, object] = {"task": name, "model": called, "windows": len(rows)}
     out |= {key: round(float(np.mean([r[key] for r in rows])), 4) for key in rows[0]}
     out["seconds"] = round(sum(r["prepare_s"] + r["fit_s"] + r["predict_s"] for r in rows), 1)
     return out
@@ -200,6 +224,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=None)
     parser.add_argument("--once", action="store_true", help="fit at a task's first cutoff alone")
+    parser.add_argument("--hidden", action="store_true", help="no covariates: dates, names and sales alone")
+    parser.add_argument("--set", default="", dest="options", help="settings of the model: name=value,name=value")
     parser.add_argument("--append", action="store_true")
     arguments = parser.parse_args()
     if not (TASKS / "fev_tasks.py").exists():
@@ -210,8 +236,10 @@ def main() -> None:
     if arguments.windows is not None:
         low, _, high = arguments.windows.partition(":")
         ks = range(int(low), int(high) if high else int(low) + 1)
+    options = settings_from(arguments.options, arguments.model)
     for name in arguments.tasks.split(","):
-        row = run(fev_tasks, name, arguments.model, ks, arguments.seed, arguments.keep, say=True, once=arguments.once)
+        row = run(fev_tasks, name, arguments.model, ks, arguments.seed, arguments.keep, say=True, once=arguments.once,
+                  hidden=arguments.hidden, options=options)
         print("\n".join(standing(name, row)), flush=True)
         if arguments.append:
             append_row("fev_retail", row)
