@@ -190,12 +190,13 @@ def markdown(rows: pl.DataFrame) -> str:
     """Means over seeds, a table a budget: SQL by set, and steps and seconds."""
     lines = []
     for (budget,), part in rows.group_by("budget", maintain_order=True):
-        lines += [f"Equal {budget}:", "", "| set | network | learned | steps | CPU s | SQL | each seed |",
-                  "|---|---|---|---|---|---|---|"]
+        lines += [f"Equal {budget}:", "", "| set | network | learned | steps | CPU s | SQL | each seed | WQL | each seed |",
+                  "|---|---|---|---|---|---|---|---|---|"]
         found = part.group_by("set", "network", "steps", maintain_order=True).agg(
-            pl.col("learned").last(), pl.col("training_cpu_s").mean(), pl.col("SQL").mean().alias("mean"), pl.col("SQL"))
-        lines += [f"| {r['set']} | {r['network']} | {r['learned']:,} | {r['steps']} | {r['training_cpu_s']:.0f} | {r['mean']:.4f} "
-                  f"| {', '.join(f'{v:.4f}' for v in r['SQL'])} |" for r in found.iter_rows(named=True)]
+            pl.col("learned").last(), pl.col("training_cpu_s").mean(), pl.col("SQL"), pl.col("WQL"))
+        lines += [f"| {r['set']} | {r['network']} | {r['learned']:,} | {r['steps']} | {r['training_cpu_s']:.0f} | "
+                  + " | ".join(f"{np.mean(r[m]):.4f} | {', '.join(f'{v:.4f}' for v in r[m])}" for m in ("SQL", "WQL")) + " |"
+                  for r in found.iter_rows(named=True)]
         lines.append("")
     return "\n".join(lines)
 

@@ -28,8 +28,8 @@ def network(kind="bert", *, tune="frozen", weights=None, layers=None, **settings
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = LanguageNetwork(LanguageShape(**shape, backbone=backbone.config))
-        made.begin(backbone, tune=tune, rank=2)
         torch.nn.init.normal_(made.head.leave.weight, std=0.2)
+        made.begin(backbone, tune=tune, rank=2)
     return made.eval()
 
 
