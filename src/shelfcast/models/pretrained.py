@@ -20,7 +20,7 @@ import polars as pl
 from shelfcast.errors import SettingsError, WeightsError, shorten, shorten_path
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
-from shelfcast.models.in_context import CONTEXT, MOST_AHEAD, MOST_CONTEXT, InContext
+from shelfcast.models.in_context import CONTEXT, MOST_AHEAD, MOST_CONTEXT, InContext, undo_sold_out
 from shelfcast.models.network_forecast import run_network
 from shelfcast.models.profile import Profile, require_fitted
 from shelfcast.names import LEVELS
@@ -185,6 +185,7 @@ class Pretrained:
     def _forecast(self, panel: SalesPanel, horizon: int, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         patch = self.weights_.patch
         ahead = -(-min(horizon, MOST_AHEAD) // patch) * patch
+        panel = undo_sold_out(panel)
         around = self.context_.around(panel, horizon=ahead)
         return run_network(self.runner_, panel, around, horizon=horizon, have=self.weights_.levels, levels=levels,
                            negative=self.context_.profile.net_of_returns_, series=self.settings.series, rolls=True)

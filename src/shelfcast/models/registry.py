@@ -65,6 +65,7 @@ _MODELS: Final[Mapping[str, Entry]] = MappingProxyType({
                        also=("onnx", "onnxscript"), runs_on="onnxruntime"),
     "language": Entry("shelfcast.models.language", "Language", "LanguageSettings", extra="language", package="transformers",
                       also=("torch", "onnx", "onnxscript"), runs_on="onnxruntime"),
+    "pretrained": Entry("shelfcast.models.pretrained", "Pretrained", "PretrainedSettings", package="onnxruntime"),
     "chronos": Entry("shelfcast.models.chronos", "Chronos", "ChronosSettings", extra="chronos", package="chronos", also=("torch",)),
     "statistical": _statistical(),
     "ets": _statistical(method="auto_ets"),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from shelfcast.data.split import cut
 from shelfcast.errors import SettingsError
-from shelfcast.models.in_context import MOST_CONTEXT, InContext
+from shelfcast.models.in_context import MOST_CONTEXT, InContext, undo_sold_out
 from shelfcast.names import ITEM, LEVELS, LOCATION
 from shelfcast.nn.batch import Batch
 from shelfcast.nn.losses import total_loss
@@ -88,7 +88,7 @@ def _batch_of_world(world: DrawnWorld, drawing: Drawing, lot: np.random.Generato
     cutoff = world.first + past - 1
     if int(panel.series["start"].min()) > cutoff:  # type: ignore[arg-type]
         return None  # nothing had begun by then
-    told = cut(panel, cutoff)
+    told = undo_sold_out(cut(panel, cutoff))
     low, high = _CONTEXTS[unit]
     longest = MOST_CONTEXT if lot.random() < _LONGEST else 0
     context = min(max(round(float(np.exp(lot.uniform(np.log(low), np.log(high))))), longest), past)

@@ -146,11 +146,11 @@ def _books(dice: Dice, s: ChainSettings, life: Life) -> Ledger:
         known["holiday"] = (feast >= 0).astype(np.float64) if rng.random() < 0.5 else Texts(feast + 1, names)
     if s.weather.on and rng.random() < 0.4:
         known["temperature"] = np.asarray(np.round(life.temperature, 1))
-    if s.stocking.on and dice.on("availability_told", 0.5):
+    if s.stocking.on and dice.on("availability_told", 0.8):
         form = rng.random()
-        if form < 0.7:
+        if form < 0.85:
             past[AVAILABLE] = np.round(life.shelf.available[order], 2)
-        if form > 0.5:
+        if form > 0.6:
             past[STOCK] = life.shelf.stock[order]
     if s.irrelevant.on:
         known |= irrelevant(dice.stream("irrelevant"), s.places, s.days)
