@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 Bar = tuple[str, str, float, Callable[[], Any]]
-"""Name; `<=`, `>=` or `==`; the bar; a function that measures."""
+"""Name; `<=`, `>=`, `==`, `<` or `>`; the bar; a function that measures."""
 
-HOLDS = {"<=": lambda value, bar: value <= bar, ">=": lambda value, bar: value >= bar, "==": lambda value, bar: value == bar}
+HOLDS = {"<=": lambda value, bar: value <= bar, ">=": lambda value, bar: value >= bar, "==": lambda value, bar: value == bar,
+         "<": lambda value, bar: value < bar, ">": lambda value, bar: value > bar}
 
 
 def main(issue: str, wanted: list[str]) -> int:
