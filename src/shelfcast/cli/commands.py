@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from shelfcast import progress, workflow
 from shelfcast.cli.comparison import print_comparison
-from shelfcast.cli.tables import print_backtest, print_tuning
+from shelfcast.cli.tables import print_backtest, print_compression, print_tuning
 from shelfcast.errors import SettingsError, printable, shorten
 from shelfcast.settings import (
     BacktestSettings,
@@ -148,6 +148,18 @@ Next    shelfcast forecast YOUR_SALES.csv --model pretrained --set weights={resu
     return 0
 
 
+def compress(options: argparse.Namespace) -> int:
+    """`shelfcast compress`"""
+    names = ("int8", "prune", "distil_into", "steps", "rise", "processes", "threads", "device", "precision", "seed", "drawn")
+    result = workflow.compress(options.weights, Path(options.out), options={k: getattr(options, k) for k in names},
+                               resume=options.resume, minutes=options.minutes, say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    if result.done:
+        print_compression(result.summary)
+    return 0
+
+
 def models(options: argparse.Namespace) -> int:
     """`shelfcast models`"""
     listed = workflow.models()
@@ -181,7 +193,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest,
-    "compare": compare, "tune": tune, "pretrain": pretrain, "models": models,
+    "compare": compare, "tune": tune, "pretrain": pretrain, "compress": compress, "models": models,
     "doctor": doctor,
 }
 

@@ -110,6 +110,11 @@ def build() -> Parser:
                              description="Train a network on simulated retailers (no real sales), for --model pretrained\n"
                                          "--set weights=FOLDER. On a GPU where there is one, else on the processor.\n\n"
                                          "Result: a folder with the network, a card that says how it was made, and a page."))
+    _compress(sub.add_parser("compress", help="make weights for the model `pretrained` smaller and faster, and measure both",
+                             description="Compress weights: distil them into a smaller network, take units out, put matrix\n"
+                                         "products into eight bits, in this order, whichever are asked for.\n\n"
+                                         "Result: a folder of weights, for --model pretrained --set weights=FOLDER, and a table\n"
+                                         "of size, speed, loss and calibration before and after, on simulated retailers."))
     models = sub.add_parser("models", help="list the models: what each uses, and whether it can run here",
                             description="List the models: what each uses and needs, and whether it can run here.")
     _json(models)
@@ -332,6 +337,32 @@ def _pretrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of matrix products (float32)")
     parser.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of the first weights (0)")
     parser.add_argument("--drawn", metavar="N", type=_whole, default=0, help="seed of the simulated retailers (0)")
+    _talk(parser)
+
+
+def _compress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("weights", metavar="MODEL", help="name of weights in the box, such as tiny, or a folder of them")
+    parser.add_argument("--out", metavar="FOLDER", required=True,
+                        help="folder to write, whole or not at all; while something is trained, FOLDER.partial")
+    group = parser.add_argument_group("what is done")
+    group.add_argument("--distil-into", metavar="tiny|small", help="a network of this size learns what MODEL says")
+    group.add_argument("--prune", metavar="SHARE", type=_real,
+                       help="take out units worth least, with this share of the parameters, such as 0.3; then learn for a while")
+    group.add_argument("--int8", action="store_true",
+                       help="matrix products in whole numbers of eight bits, where the loss allows it; such weights learn no more")
+    group.add_argument("--rise", metavar="SHARE", type=_real, default=0.002,
+                       help="that eight bits may add to the loss; what would add more stays in float32 (0.002)")
+    group = parser.add_argument_group("training")
+    group.add_argument("--steps", metavar="N", type=_whole,
+                       help="of each training (3000 to distil, 400 after pruning); 0: none after pruning")
+    group.add_argument("--minutes", metavar="M", type=_real, help="pause after so many minutes of training, with a checkpoint")
+    group.add_argument("--resume", action="store_true", help="go on with what was begun for FOLDER")
+    group.add_argument("--processes", metavar="N", type=_whole, default=1, help="that draw retailers beside the training (1)")
+    group.add_argument("--threads", metavar="N", type=_whole, default=1, help="of PyTorch (1)")
+    group.add_argument("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+    group.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of matrix products (float32)")
+    group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of the first weights (0)")
+    group.add_argument("--drawn", metavar="N", type=_whole, default=0, help="seed of the simulated retailers (0)")
     _talk(parser)
 
 

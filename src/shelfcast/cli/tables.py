@@ -67,6 +67,21 @@ def print_tuning(summary: Mapping[str, Any]) -> None:
           f"--set @{printable(str(summary['files']['best']))} --run FOLDER")
 
 
+def print_compression(summary: Mapping[str, Any]) -> None:
+    """The weights before, and after each thing that was done to them."""
+    rows = [["", "MB", "parameters", "forecasts/s", "faster", "loss", "more", "y <= q0.1", "q0.5", "q0.9"]]
+    first = summary["table"][0]["loss"]
+    rows += [[one["name"], f"{one['size'] / 1e6:,.2f}", f"{one['parameters']:,}", f"{one['speed']:,.0f}", f"{one['faster']:.2f} x",
+              f"{one['loss']:.5f}", f"{one['loss'] / first - 1:+.2%}", *(f"{share:.3f}" for share in one["below"])]
+             for one in summary["table"]]
+    print()
+    _aligned(rows)
+    print("\n  forecasts/s are series a second of one core, by ONNX Runtime; faster, beside the first row timed in turn with it")
+    print("  loss is pinball on simulated retailers from which nothing was learned; y <= q should be 0.1, 0.5 and 0.9")
+    where = printable(str(summary["files"]["weights"]))
+    print(f"  weights    {where}\n\nNext: shelfcast forecast SALES --model pretrained --set weights={where}")
+
+
 def _aligned(rows: Sequence[Sequence[str]]) -> None:
     """The first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

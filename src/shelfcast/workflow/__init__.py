@@ -6,6 +6,7 @@
     forecast  read, check, clean, score on the last window, fit, forecast, report
     backtest  replay the past with several models, side by side
     compare   is one model really better than another, by how much and where
+    compress  smaller, faster weights for the model `pretrained`, measured before and after
     demo      the same on a simulated chain
     pretrain  a network of one's own on simulated retailers, for the model `pretrained`
     tune      search the settings under which a model would have forecast the past best
@@ -14,11 +15,13 @@
 
 from shelfcast.workflow.backtesting import BacktestResult, backtest
 from shelfcast.workflow.comparing import ComparisonResult, compare
+from shelfcast.workflow.compressing import CompressResult, compress
 from shelfcast.workflow.forecasting import ForecastResult, demo, fit, forecast
 from shelfcast.workflow.preparing import Prepared, Say, check, clean, silent
 from shelfcast.workflow.pretraining import PretrainResult, pretrain
 from shelfcast.workflow.telling import doctor, models
 from shelfcast.workflow.tuning import TuneResult, tune
 
-__all__ = ["BacktestResult", "ComparisonResult", "ForecastResult", "Prepared", "PretrainResult", "Say", "TuneResult", "backtest",
-           "check", "clean", "compare", "demo", "doctor", "fit", "forecast", "models", "pretrain", "silent", "tune"]
+__all__ = ["BacktestResult", "ComparisonResult", "CompressResult", "ForecastResult", "Prepared", "PretrainResult", "Say",
+           "TuneResult", "backtest", "check", "clean", "compare", "compress", "demo", "doctor", "fit", "forecast", "models",
+           "pretrain", "silent", "tune"]
