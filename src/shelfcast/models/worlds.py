@@ -7,6 +7,7 @@ told of the past has seen what follows.
 
 import multiprocessing
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -185,6 +186,13 @@ def validation_worlds(drawing: Drawing, count: int) -> list[tuple[Batch, str]]:
 
 
 def _alone() -> None:
-    """A process that draws uses one core."""
-    os.environ["POLARS_MAX_THREADS"] = "1"
+    """A process that draws uses one core, and ends when the one that it draws for is gone, however that ended."""
     torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
