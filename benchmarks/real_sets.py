@@ -38,7 +38,7 @@ class RealSet:
 
 def rossmann() -> RealSet:
     """Daily sales of drugstores, in money."""
-    return RealSet(_before(spine_accuracy.rossmann()), 728, "Promo")
+    return RealSet(_before(spine_accuracy.rossmann()), 392, "Promo")
 
 
 def rossmann_week() -> RealSet:
