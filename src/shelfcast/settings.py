@@ -17,6 +17,7 @@ from shelfcast.periods import Frequency, parse_day
 MAX_HORIZON = 5_000  # more than thirteen years of days; a longer one is a slip of the finger, not a plan
 
 Returns = Literal["apart", "net"]
+FinetuneMethod = Literal["frozen", "top", "lora", "full"]
 Reconciling = Literal["auto", "none", "bottom_up", "top_down", "wls", "mint"]
 
 
@@ -312,6 +313,46 @@ class TuneSettings(SalesSettings):
         _check_whole("largest number of series to score", self.max_series, 1, 10**9)
         budget = parse_budget(self.budget)
         object.__setattr__(self, "budget", 1_200.0 if budget is None and self.trials is None else budget)
+        object.__setattr__(self, "run", Path(self.run))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings(SalesSettings):
+    """A fine-tuning of the pretrained network: the sales, how it learns, and where results go.
+
+    Attributes
+    ----------
+    more : further sales, read as the first are, which the same network learns together with them
+    method : which of its numbers move; see `nn.adapt`
+    weights : name of weights in the box, or a folder of them
+    horizon : periods that will be asked for; None: as far as known covariates reach, or by frequency
+    steps, patience, rank : as in `models.finetuning.AdaptSettings`, whose defaults hold where they are None
+    options : its other settings, by name
+    run : folder that keeps weights, model, scores and page
+    seed : of everything random
+    """
+
+    more: tuple[Any, ...] = ()
+    method: FinetuneMethod = "top"
+    weights: str = "tiny"
+    horizon: int | None = None
+    steps: int | None = None
+    patience: int | None = None
+    rank: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    run: Path
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method not in get_args(FinetuneMethod):
+            raise UnknownNameError("method of fine-tuning", str(self.method), get_args(FinetuneMethod))
+        for what, value, most in (("horizon", self.horizon, MAX_HORIZON), ("number of steps", self.steps, 1_000_000),
+                                  ("patience", self.patience, 1_000_000), ("rank", self.rank, 4_096)):
+            if value is not None:
+                _check_whole(what, value, 1, most)
+        _check_whole("seed", self.seed, 0, 2**31 - 1)
+        object.__setattr__(self, "weights", str(self.weights))
         object.__setattr__(self, "run", Path(self.run))
 
 

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from shelfcast import progress, workflow
 from shelfcast.cli.comparison import print_comparison
-from shelfcast.cli.tables import print_backtest, print_compression, print_tuning
+from shelfcast.cli.tables import print_backtest, print_compression, print_finetuning, print_tuning
 from shelfcast.errors import SettingsError, printable, shorten
 from shelfcast.settings import (
     BacktestSettings,
     CompareSettings,
+    FinetuneSettings,
     ForecastSettings,
     SalesSettings,
     TuneSettings,
@@ -133,6 +134,19 @@ def tune(options: argparse.Namespace) -> int:
     return 0
 
 
+def finetune(options: argparse.Namespace) -> int:
+    """`shelfcast finetune`"""
+    settings = FinetuneSettings(
+        **_source(options), more=tuple(options.more), method=options.method, weights=options.weights, horizon=options.horizon,
+        steps=options.steps, patience=options.patience, rank=options.rank, seed=options.seed, run=options.run,
+        options={k: _value(v) for k, v in _merged(options.options).items()})
+    result = workflow.finetune(settings, say=_say(options), progress=progress.for_terminal())
+    if options.json:
+        return _json(result.summary)
+    print_finetuning(result.summary)
+    return 0
+
+
 def pretrain(options: argparse.Namespace) -> int:
     """`shelfcast pretrain`"""
     names = ("size", "steps", "processes", "threads", "device", "precision", "seed", "drawn")
@@ -193,7 +207,8 @@ def doctor(options: argparse.Namespace) -> int:
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "demo": demo, "check": check, "clean": clean, "fit": fit, "forecast": forecast, "backtest": backtest,
-    "compare": compare, "tune": tune, "pretrain": pretrain, "compress": compress, "models": models,
+    "compare": compare, "tune": tune, "finetune": finetune, "pretrain": pretrain, "compress": compress,
+    "models": models,
     "doctor": doctor,
 }
 

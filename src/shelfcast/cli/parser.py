@@ -106,6 +106,12 @@ def build() -> Parser:
                                      "window is kept aside and only scored in the end. A tuning that was killed goes on where it\n"
                                      "was; one that ended goes on with a larger budget.\n\n"
                                      "Result: a folder with best.toml (for fit --set @FOLDER/best.toml), every trial, and a page."))
+    _finetune(sub.add_parser("finetune", help="let the pretrained network learn from your own sales, where that helps",
+                             description="Fine-tune the pretrained network on your own sales, and measure it before and after on\n"
+                                         "a window that it has not seen. Where no step is better than zero-shot on windows that\n"
+                                         "are held back, the weights stay as they were, and it is said. Several SALES are learned\n"
+                                         "together. Killed and started again, the same command goes on from there.\n\n"
+                                         "Result: a run folder for --model FOLDER, with the weights, the table, and a page."))
     _pretrain(sub.add_parser("pretrain", help="train weights for the model `pretrained` on simulated retailers",
                              description="Train a network on simulated retailers (no real sales), for --model pretrained\n"
                                          "--set weights=FOLDER. On a GPU where there is one, else on the processor.\n\n"
@@ -320,6 +326,27 @@ def _tune(parser: argparse.ArgumentParser) -> None:
                        help="score a sample when there are more series; all of them teach (5000)")
     group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
     group.add_argument("--run", metavar="FOLDER", default="tuned", help="folder to write, and to go on with (tuned)")
+    _talk(parser)
+
+
+def _finetune(parser: argparse.ArgumentParser) -> None:
+    _sales(parser)
+    parser.add_argument("more", metavar="SALES", nargs="*", help="further sales, read with the same flags and learned together")
+    _rules(parser)
+    group = parser.add_argument_group("fine-tuning")
+    group.add_argument("--method", choices=["frozen", "top", "lora", "full"], default="top",
+                       help="which numbers move: the head alone (frozen), the head, the last layer and all norms (top, default), "
+                            "low-rank updates of the matrices (lora), or everything (full)")
+    group.add_argument("--weights", metavar="NAME|FOLDER", default="tiny", help="that it begins with (tiny)")
+    group.add_argument("--horizon", metavar="N", type=_whole, help=f"periods that will be asked for; default: {_BY_DATA}")
+    group.add_argument("--steps", metavar="N", type=_whole, help="at most so many (300)")
+    group.add_argument("--patience", metavar="N", type=_whole, help="stop after so many validations without a better one (5)")
+    group.add_argument("--rank", metavar="N", type=_whole, help="of the updates of lora (8)")
+    group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], type=_pairs, dest="options",
+                       help="another setting: rate, layers, windows, series, context ...; repeatable")
+    group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of everything random (0)")
+    group.add_argument("--run", metavar="FOLDER", required=True,
+                       help="run folder to write: weights, model, scores, page; while it trains, FOLDER.partial")
     _talk(parser)
 
 

@@ -67,6 +67,29 @@ def print_tuning(summary: Mapping[str, Any]) -> None:
           f"--set @{printable(str(summary['files']['best']))} --run FOLDER")
 
 
+def print_finetuning(summary: Mapping[str, Any]) -> None:
+    """What was learned, before and after, and what to do next."""
+    print(f"\nFine-tuned {printable(summary['weights'])}: {printable(summary['told'])}")
+    for one in summary["sales"]:
+        seen = "" if one["unseen"] else ", which early stopping has looked at"
+        print(f"\n{printable(one['sales'])}, {one['series']:,} series, the {one['horizon']:,} periods ({one['frequency']}) after "
+              f"{one['cutoff']}{seen}:")
+        rows = [["measure", "zero-shot", one["kept"], "less"]]
+        for name, pair in one["scores"].items():
+            error = pair["before"] is not None and pair["before"] > 0 and not name.startswith("coverage")
+            less = _share(1 - pair["after"] / pair["before"]) if error else "should be 0.8" if name.startswith("coverage") else "-"
+            rows.append([name, _number(pair["before"]), _number(pair["after"]), less])
+        _aligned(rows)
+    print()
+    for note in summary["notes"]:
+        print(f"  {printable(note)}")
+    for what, where in summary["files"].items():
+        print(f"  {what:<10} {printable(str(where))}")
+    run = printable(str(summary["files"]["run"]))
+    model = run if len(summary["sales"]) == 1 else f"{run}/{printable(summary['sales'][0]['sales'])}"
+    print(f"\nNext: shelfcast forecast SALES --model {model}")
+
+
 def print_compression(summary: Mapping[str, Any]) -> None:
     """The weights before, and after each thing that was done to them."""
     rows = [["", "MB", "parameters", "forecasts/s", "faster", "loss", "more", "y <= q0.1", "q0.5", "q0.9"]]

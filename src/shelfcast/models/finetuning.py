@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError, shorten_path
-from shelfcast.models.lessons import Lessons, LessonSettings
+from shelfcast.models.in_context import MOST_AHEAD
+from shelfcast.models.lessons import LEAST_PAST, Lessons, LessonSettings, length_of
 from shelfcast.models.pretrained import TENSORS, Weights, read_weights
 from shelfcast.models.pretraining import read_network, write_weights
 from shelfcast.nn import adapt
@@ -50,6 +51,7 @@ class AdaptSettings:
     validate_every : steps from one validation to the next
     series : of a batch, about
     shocks : deviation of noise that all places of a group share, in logs about; 0 for none
+    mirrored : some windows are of the past run backwards, where history spans years
     weight_decay, ema : see `nn.training.TrainingSettings`
     context : periods of the past that the network looks at; by frequency when None
     seed : of all draws
@@ -68,6 +70,7 @@ class AdaptSettings:
     validate_every: int = 20
     series: int = 96
     shocks: float = 0.0
+    mirrored: bool = False
     weight_decay: float = 0.0
     ema: float = 0.95
     context: int | None = None
@@ -161,12 +164,13 @@ def finetune(panels: Sequence[tuple[SalesPanel, int]], settings: AdaptSettings =
     plain = read_network(base.folder, base.card)
     counts = tuple(s.windows or windows_held_back(p, h) for p, h in panels)
     each = [(p, LessonSettings(horizon=h, windows=n, series=s.series, context=s.context, shocks=s.shocks, seed=s.seed,
-                               country=s.country)) for (p, h), n in zip(panels, counts, strict=True)]
+                               mirrored=s.mirrored, country=s.country)) for (p, h), n in zip(panels, counts, strict=True)]
     about = {"base": base.card["files"][TENSORS], "adapt": asdict(replace(s, weights="", threads=1))}
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(s.threads)
         with Lessons(each, patch=base.patch, levels=base.levels, about=about) as lessons:
+            _refuse_other_channels(plain, lessons, base)
             before = lessons.measure(plain)
             lessons.start_from(before)
             network = adapt.adapt(read_network(base.folder, base.card), s.method, layers=s.layers, rank=s.rank, seed=s.seed)
@@ -181,10 +185,22 @@ def finetune(panels: Sequence[tuple[SalesPanel, int]], settings: AdaptSettings =
                    _record(plain, moved, trained, s), base, tuple(p.fingerprint() for p, _ in panels), s)
 
 
+def _refuse_other_channels(network: SpaceTimeNetwork, lessons: Lessons, base: Weights) -> None:
+    told, s = lessons.validation()[0], network.settings
+    if (told.x.shape[-1], told.static.shape[-1]) != (s.channels, s.statics):
+        raise WeightsError(f"The weights in {shorten_path(base.folder)!r} read {s.channels} channels and {s.statics} numbers a "
+                           f"series, and this version tells {told.x.shape[-1]} and {told.static.shape[-1]}: they are of another "
+                           f"version. Take those that came with this one, or make some with `shelfcast pretrain`.")
+
+
 def windows_held_back(panel: SalesPanel, horizon: int) -> int:
     """How many windows of a panel are held back for validation where nobody says."""
-    length = panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
-    return int(np.clip(_SHARE_HELD_BACK * length // horizon, 1, MOST_WINDOWS))
+    return int(np.clip(_SHARE_HELD_BACK * length_of(panel) // min(horizon, MOST_AHEAD), 1, MOST_WINDOWS))
+
+
+def has_room(panel: SalesPanel, horizon: int, windows: int) -> bool:
+    """Whether so many windows can be held back, and enough is left to learn from."""
+    return length_of(panel) > (LEAST_PAST + windows) * horizon
 
 
 def write_adapted(folder: Path, adapted: Adapted) -> None:

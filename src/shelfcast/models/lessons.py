@@ -18,10 +18,11 @@ from shelfcast.data.split import cut
 from shelfcast.errors import SettingsError
 from shelfcast.features.history import Rhythm
 from shelfcast.models.boosted_rows import YEARS_OF_ORIGINS
-from shelfcast.models.in_context import CONTEXT, MOST_AHEAD, MOST_CONTEXT, InContext
+from shelfcast.models.in_context import CONTEXT, MOST_AHEAD, MOST_CONTEXT, InContext, undo_sold_out
 from shelfcast.nn.augment import AugmentSettings, augmented
 from shelfcast.nn.batch import Batch
 from shelfcast.nn.losses import total_loss
+from shelfcast.nn.surroundings import Surroundings
 from shelfcast.nn.windows import Windows, alike_in_size, batch_of, groups_of
 from shelfcast.panel import SalesPanel
 
@@ -40,6 +41,7 @@ class LessonSettings:
     series : of a batch, about
     context : periods of the past that the network looks at; by frequency when None
     shocks : deviation of noise that all places of a group share, in logs about; 0 for none
+    mirrored : some windows are of the past run backwards, which nothing in pretraining was
     seed : of the draws
     country : two letters, for public holidays; none when None
     """
@@ -49,6 +51,7 @@ class LessonSettings:
     series: int = 96
     context: int | None = None
     shocks: float = 0.0
+    mirrored: bool = False
     seed: int = 0
     country: str | None = None
 
@@ -72,35 +75,36 @@ class _Lesson:
         s = settings
         self.horizon = min(s.horizon, MOST_AHEAD)
         first = panel.cutoff - s.windows * self.horizon
-        begun = int(panel.series["start"].min())  # type: ignore[arg-type]
-        if first - begun + 1 < LEAST_PAST * self.horizon + 1:
+        span = length_of(panel) - s.windows * self.horizon
+        if span < LEAST_PAST * self.horizon + 1:
             noun = panel.frequency.noun
             raise SettingsError(
-                f"History has {panel.cutoff - begun + 1:,} {noun}s. Of these {s.windows * self.horizon:,} are held back, and what "
+                f"History has {length_of(panel):,} {noun}s. Of these {s.windows * self.horizon:,} are held back, and what "
                 f"is left is less than {LEAST_PAST} horizons of {self.horizon:,} {noun}s to learn from. Ask for a shorter "
                 f"--horizon, or forecast with --model pretrained as it is.")
         context = s.context or CONTEXT[panel.frequency.unit]
         self._context = min(-(-context // patch) * patch, MOST_CONTEXT)
         self._settings, self._panel = s, panel
-        told = cut(panel, first)
+        told = undo_sold_out(cut(panel, first))
         rhythm = Rhythm.of(panel.frequency)
-        span = first - begun + 1
         reach = min(span, max(rhythm.context, self._context) + int(YEARS_OF_ORIGINS * panel.frequency.per_year) + self.horizon)
-        around = self._statistics(told).around(told, horizon=self.horizon)
-        self.windows = Windows(told, around, reach=reach, seed=s.seed, series=s.series)
+        around = self._around(told)
+        self.windows = Windows(told, around, reach=reach, seed=s.seed, series=s.series, mirrored=s.mirrored)
         self.held_back: list[Batch] = []
         for number in range(s.windows):
             self.held_back += self._window(first + number * self.horizon)
 
-    def _statistics(self, told: SalesPanel) -> InContext:
+    def _around(self, told: SalesPanel) -> Surroundings:
+        """What windows of a panel are made with: statistics of it and of nothing else."""
         s = self._settings
-        return InContext.of(told, context=self._context, horizon=self.horizon, seed=s.seed, country=s.country)
+        seen = InContext.of(told, context=self._context, horizon=self.horizon, seed=s.seed, country=s.country)
+        return seen.around(told, horizon=self.horizon, pooled=seen.profile.pooled_)
 
     def _window(self, cutoff: int) -> list[Batch]:
         """Batches of the window after a cutoff, which is read as a forecast of it would be."""
-        told, until = cut(self._panel, cutoff), cut(self._panel, cutoff + self.horizon)
+        told, until = (undo_sold_out(cut(self._panel, at)) for at in (cutoff, cutoff + self.horizon))
         until = until.select(np.flatnonzero((until.series["start"] <= cutoff).to_numpy()))
-        around = self._statistics(told).around(told, horizon=self.horizon)
+        around = self._around(told)
         who = around.who(told.series)
         groups = groups_of(who.run, who.rank, around.most_places)
         order = np.random.default_rng([self._settings.seed, 2]).permutation(len(groups))
@@ -202,6 +206,11 @@ class Lessons:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._open.close()
+
+
+def length_of(panel: SalesPanel) -> int:
+    """Periods of history, from the first sales of any series to the cutoff."""
+    return panel.cutoff - int(panel.series["start"].min()) + 1  # type: ignore[arg-type]
 
 
 def _mass(batch: Batch) -> float:

@@ -108,10 +108,11 @@ class Windows:
     cold : share of series that are shown as if they were new
     held_back : periods before the cutoff whose sales are kept for validation
     events : deviation, in logs, of made-up events laid over the sales, see `nn.events`; 0 for none
+    mirrored : some windows are of the past run backwards, where history spans years
     """
 
     def __init__(self, panel: SalesPanel, surroundings: Surroundings, *, reach: int, seed: int, cold: float = 0.0,
-                 held_back: int = 0, series: int = SERIES_A_BATCH, events: float = 0.0) -> None:
+                 held_back: int = 0, series: int = SERIES_A_BATCH, events: float = 0.0, mirrored: bool = True) -> None:
         if reach - 1 - held_back < 1:
             raise SettingsError(f"History has {reach:,} periods and the last {held_back:,} are kept for validation, so that there "
                                 f"is nothing to learn from. Leave patience out, or ask for a shorter horizon.")
@@ -122,7 +123,7 @@ class Windows:
         self._buckets = [alike_in_size(shelf.groups, series) for shelf in self._shelves]
         past = min(reach, len(surroundings.pooled.index)) - held_back
         spans = past - surroundings.layout.horizon > surroundings.scheme.rhythm.year
-        self._mirrored = MIRRORED_A_VISIT if surroundings.scheme.year and spans else 0
+        self._mirrored = MIRRORED_A_VISIT if mirrored and surroundings.scheme.year and spans else 0
         views = ORIGINS_A_VISIT + self._mirrored
         self._counts = np.array([sum(-(-views * len(rows) // size) for rows, size in buckets) for buckets in self._buckets])
         self._kept_back: list[Batch] | None = None

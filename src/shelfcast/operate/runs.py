@@ -40,7 +40,8 @@ CORE: Final = ("numpy", "polars", "scipy", "lightgbm", "tqdm", "jinja2", "onnxru
 EXTRAS: Final = {
     "calendar": ("holidays",), "statistical": ("statsforecast",), "excel": ("fastexcel",),
     "database": ("adbc-driver-postgresql", "adbc-driver-sqlite", "pyarrow"), "pandas": ("pandas", "pyarrow"),
-    "train": ("torch", "onnx", "onnxscript"), "language": ("transformers", "peft", "torch", "onnx", "onnxscript"),
+    "train": ("torch", "onnx", "onnxscript"), "adapt": ("torch", "onnx", "onnxscript", "peft"),
+    "language": ("transformers", "peft", "torch", "onnx", "onnxscript"),
     "space": ("h3",), "sklearn": ("scikit-learn",),
     "track": ("tensorboard", "mlflow-skinny", "wandb"), "cluster": ("ray",),
     "tune": ("optuna", "scikit-learn"),

@@ -21,10 +21,12 @@ from shelfcast.show.page import render_page
 MOST_PLACES: Final = 40  # shown; place_weights.csv holds all
 MOST_ROWS: Final = 40  # of the history; history.csv holds all
 WEIGHT: Final = "weight"
+ERRORS: Final = ("MSE", "MAE", "WAPE", "SQL", "WQL")  # of which less is better
 
 
 def write_training(path: Path | str, training: Training, *, title: str, settings: Mapping[str, object], facts: Mapping[str, str],
-                   weights: pl.DataFrame | None = None, panel: SalesPanel | None = None) -> None:
+                   weights: pl.DataFrame | None = None, panel: SalesPanel | None = None, scores: pl.DataFrame | None = None,
+                   told: str = "") -> None:
     """Write the page as one HTML file; whole or not at all.
 
     Parameters
@@ -34,18 +36,22 @@ def write_training(path: Path | str, training: Training, *, title: str, settings
     facts : {what: how} of the run, for the end of the page
     weights : item, location, weight (0 to 1) of the other places in each series' forecast
     panel : whose attributes name the places
+    scores : sales, cutoff, unseen, measure, before, after: what a fine-tuning was worth
+    told : how it went, where `headline` is not what is to be said
     """
-    text = render_training(training, title=title, settings=settings, facts=facts, weights=weights, panel=panel)
+    text = render_training(training, title=title, settings=settings, facts=facts, weights=weights, panel=panel, scores=scores,
+                           told=told)
     with whole_file(path) as out:
         out.write_text(text, encoding="utf-8")
 
 
 def render_training(training: Training, *, title: str, settings: Mapping[str, object], facts: Mapping[str, str],
-                    weights: pl.DataFrame | None = None, panel: SalesPanel | None = None) -> str:
+                    weights: pl.DataFrame | None = None, panel: SalesPanel | None = None, scores: pl.DataFrame | None = None,
+                    told: str = "") -> str:
     """The page as a text."""
     values = {
-        "title": numerals.name(title), "headline": headline(training), "curve": _curve(training.history),
-        "places": _places(weights, panel),
+        "title": numerals.name(title), "headline": told or headline(training), "curve": _curve(training.history),
+        "places": _places(weights, panel), "scores": _before_and_after(scores),
         "settings": [(numerals.plain(k), numerals.plain(_said(v))) for k, v in settings.items()],
         "network": [(numerals.plain(k), numerals.plain(_said(v))) for k, v in training.network.items()],
         "facts": [(numerals.plain(k), numerals.plain(v)) for k, v in facts.items()],
@@ -74,6 +80,20 @@ def _curve(history: tuple[Row, ...]) -> dict[str, Any]:
     kept = sorted(set(np.linspace(0, len(history) - 1, min(len(history), MOST_ROWS)).round().astype(int))) if history else []
     rows = [(f"{history[i].step:,}", [_loss(line[i]) for line in lines.values()]) for i in kept]
     return {"svg": Markup(svg), "names": list(lines), "rows": rows, "shown": len(rows), "all": len(history)}
+
+
+def _before_and_after(scores: pl.DataFrame | None) -> list[dict[str, Any]]:
+    """One row a panel and measure: what it was, what it is, and how much less that is."""
+    if scores is None:
+        return []
+    rows = []
+    for row in scores.iter_rows(named=True):
+        before, after = row["before"], row["after"]
+        share = numerals.percent(1 - after / before) if before and after is not None and row["measure"] in ERRORS else ""
+        seen = "kept for this table alone" if row["unseen"] else "also looked at by early stopping"
+        rows.append({"sales": numerals.name(row["sales"]), "window": f"after {row['cutoff']}, {seen}", "measure": row["measure"],
+                     "before": _loss(before), "after": _loss(after), "less": share})
+    return rows
 
 
 def _places(weights: pl.DataFrame | None, panel: SalesPanel | None) -> dict[str, Any]:
