@@ -149,7 +149,7 @@ def finetune(options: argparse.Namespace) -> int:
 
 def pretrain(options: argparse.Namespace) -> int:
     """`shelfcast pretrain`"""
-    names = ("size", "steps", "processes", "threads", "device", "precision", "seed", "drawn")
+    names = ("size", "steps", "processes", "threads", "device", "precision", "seed", "drawn", "distinct")
     result = workflow.pretrain(Path(options.folder), options={k: getattr(options, k) for k in names}, resume=options.resume,
                                minutes=options.minutes, say=_say(options), progress=progress.for_terminal())
     if options.json:
@@ -164,7 +164,7 @@ Next    shelfcast forecast YOUR_SALES.csv --model pretrained --set weights={resu
 
 def compress(options: argparse.Namespace) -> int:
     """`shelfcast compress`"""
-    names = ("int8", "prune", "distil_into", "steps", "rise", "processes", "threads", "device", "precision", "seed", "drawn")
+    names = ("int8", "prune", "distil_into", "steps", "rise", "processes", "threads", "device", "precision", "seed", "drawn", "distinct")
     result = workflow.compress(options.weights, Path(options.out), options={k: getattr(options, k) for k in names},
                                resume=options.resume, minutes=options.minutes, say=_say(options), progress=progress.for_terminal())
     if options.json:

@@ -355,7 +355,7 @@ def _pretrain(parser: argparse.ArgumentParser) -> None:
                         help="about 1, 8 or 19 million numbers (tiny); toy, of 0.2 million, checks that training works")
     parser.add_argument("--folder", metavar="FOLDER", default="weights", help="folder to write (weights); while it trains, "
                                                                               "FOLDER.partial")
-    parser.add_argument("--steps", metavar="N", type=_whole, default=3_000, help="steps of training (3000)")
+    parser.add_argument("--steps", metavar="N", type=_whole, default=2_500, help="steps of training (2500)")
     parser.add_argument("--minutes", metavar="M", type=_real, help="pause after so many minutes, with a checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on with the training that was begun for FOLDER")
     parser.add_argument("--processes", metavar="N", type=_whole, default=1, help="that draw retailers beside the training (1)")
@@ -364,6 +364,7 @@ def _pretrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of matrix products (float32)")
     parser.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of the first weights (0)")
     parser.add_argument("--drawn", metavar="N", type=_whole, default=0, help="seed of the simulated retailers (0)")
+    parser.add_argument("--distinct", metavar="N", type=_whole, help="after so many retailers they come again (always new ones)")
     _talk(parser)
 
 
@@ -390,6 +391,7 @@ def _compress(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of matrix products (float32)")
     group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of the first weights (0)")
     group.add_argument("--drawn", metavar="N", type=_whole, default=0, help="seed of the simulated retailers (0)")
+    parser.add_argument("--distinct", metavar="N", type=_whole, help="after so many retailers they come again (always new ones)")
     _talk(parser)
 
 

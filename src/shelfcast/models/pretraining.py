@@ -71,11 +71,12 @@ class PretrainSettings:
     drawn : seed of the retailers
     device : "cpu", "cuda", or None: a GPU where there is one
     regimes : kinds of retailers; all when empty
+    distinct : retailers; after so many they come again. None: always new ones
     """
 
     size: str = "tiny"
-    steps: int = 3_000
-    worlds: int = 2
+    steps: int = 2_500
+    worlds: int = 4
     series: int = 192
     rate: float = 1e-3
     precision: str = "float32"
@@ -85,6 +86,7 @@ class PretrainSettings:
     drawn: int = 0
     device: str | None = None
     regimes: tuple[str, ...] = ()
+    distinct: int | None = None
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -148,7 +150,7 @@ def pretrain(folder: Path, settings: PretrainSettings = PretrainSettings(), *, r
     partial.mkdir(parents=True, exist_ok=True)
     device = s.device or ("cuda" if torch.cuda.is_available() else "cpu")
     before = torch.get_num_threads()
-    drawing = Drawing(seed=s.drawn, series=s.series, patch=PATCH, regimes=s.regimes)
+    drawing = Drawing(seed=s.drawn, series=s.series, patch=PATCH, regimes=s.regimes, distinct=s.distinct)
     try:
         torch.set_num_threads(s.threads)
         with Worlds(drawing, parts=s.worlds, processes=s.processes) as task:

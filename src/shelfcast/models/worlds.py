@@ -23,7 +23,8 @@ from shelfcast.data.split import cut
 from shelfcast.errors import SettingsError
 from shelfcast.models.in_context import MOST_CONTEXT, InContext, undo_sold_out
 from shelfcast.names import ITEM, LEVELS, LOCATION
-from shelfcast.nn.batch import Batch
+from shelfcast.nn.batch import ABOVE_CHANNEL, BELOW_CHANNEL, Batch
+from shelfcast.nn.channels import BANDS
 from shelfcast.nn.losses import total_loss
 from shelfcast.nn.windows import batch_of, shelves_of
 from shelfcast.panel import SalesPanel
@@ -35,6 +36,7 @@ _LONGEST: Final = 0.08  # share of worlds whose context is as long as the networ
 _LEAST_PAST: Final = {"h": 96, "D": 42, "W": 16, "M": 8}  # periods before the cut
 _LONG: Final = 0.6  # share of worlds that are cut where as much of the history lies before as fits
 _COLD: Final = 0.04  # share of series that are shown as if they were new
+_CALMEST: Final = 1e-3  # a loss below which a world is no calmer
 _VALIDATION: Final = 10**9  # worlds from here on are never learned from
 
 
@@ -48,17 +50,21 @@ class Drawing:
     series : of a batch, about
     patch : periods of a token; contexts are whole tokens
     regimes : kinds of retailers; all when empty
+    distinct : retailers; after so many they come again. None: always new ones
     """
 
     seed: int = 0
     series: int = 192
     patch: int = 8
     regimes: tuple[str, ...] = ()
+    distinct: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.regimes:
             if name not in REGIMES:
                 raise SettingsError(f"There is no regime {name!r}; known are {', '.join(REGIMES)}.")
+        if self.distinct is not None and self.distinct < 1:
+            raise SettingsError(f"distinct is {self.distinct}; it must be at least 1.")
 
 
 def draw_batch(drawing: Drawing, number: int) -> tuple[Batch, str]:
@@ -114,8 +120,7 @@ def _batch_of_world(world: DrawnWorld, drawing: Drawing, lot: np.random.Generato
     weight = view.weight * np.isfinite(truth).any(axis=1)
     if not (weight > 0).any():
         return None
-    view = replace(view, truth=truth.astype(np.float32), lower=np.zeros(truth.shape, dtype=bool),
-                   weight=(weight / weight[weight > 0].mean()).astype(np.float32))
+    view = replace(view, truth=truth.astype(np.float32), lower=np.zeros(truth.shape, dtype=bool), weight=weight)
     return batch_of(view, groups, part.place, links=around.links)
 
 
@@ -124,6 +129,18 @@ def _truth(world: DrawnWorld, told: SalesPanel, past: int, horizon: int) -> np.n
     whole = world.panel.series.select(ITEM, LOCATION).with_row_index("at")
     at = told.series.select(ITEM, LOCATION).join(whole, on=[ITEM, LOCATION], how="left", maintain_order="left")["at"].to_numpy()
     return world.truth[at, past:past + horizon]
+
+
+def closed_form_loss(batch: Batch) -> Tensor:
+    """What the closed form, from which the network starts, loses on a batch of tensors: scalar.
+
+    Losses over it count all retailers alike, calm ones and wild ones, and say how much better than the closed form a network is.
+    """
+    horizon = batch.anchor.shape[2]
+    bands = (batch.anchor[..., None] + batch.x[:, :, -horizon:, BELOW_CHANNEL:ABOVE_CHANNEL + 1]).clamp(-9.0, 9.0)
+    levels = torch.tensor(BANDS, dtype=torch.float32, device=batch.truth.device)
+    said = (bands.sinh(), batch.anchor, batch.anchor, batch.anchor[..., 0])
+    return total_loss("pinball", batch, said, levels).clamp(min=_CALMEST)
 
 
 class Worlds:
@@ -149,22 +166,27 @@ class Worlds:
         """Part of a step's batch: one world."""
         number = step * self._parts + part
         if self._pool is None:
-            return draw_batch(self._drawing, number)[0]
+            return draw_batch(self._drawing, self._world(number))[0]
         for later in range(number, number + self._ahead):
             if later not in self._drawn:
-                self._drawn[later] = self._pool.submit(draw_batch, self._drawing, later)
+                self._drawn[later] = self._pool.submit(draw_batch, self._drawing, self._world(later))
         for old in [n for n in self._drawn if n < number]:
             self._drawn.pop(old).cancel()
         return self._drawn[number].result()[0]
 
+    def _world(self, number: int) -> int:
+        return number if self._drawing.distinct is None else number % self._drawing.distinct
+
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Pinball loss of the quantiles, and squared error of the mean beside it."""
-        return total_loss("pinball", batch, network(*batch.inputs()), self._levels.to(batch.truth.device))
+        """Pinball loss of the quantiles over that of the closed form."""
+        with torch.no_grad():
+            usual = closed_form_loss(batch)
+        return total_loss("pinball", batch, network(*batch.inputs()), self._levels.to(batch.truth.device)) / usual
 
     def validation(self) -> Iterable[Batch]:
         """Worlds that are never learned from, the same for every seed."""
         if not self._kept:
-            self._kept = [b for b, _ in validation_worlds(replace(self._drawing, seed=0, regimes=()), self._validated)]
+            self._kept = [b for b, _ in validation_worlds(replace(self._drawing, seed=0, regimes=(), distinct=None), self._validated)]
         return self._kept
 
     def fingerprint(self) -> Mapping[str, Any]:
