@@ -78,7 +78,7 @@ class PretrainSettings:
     steps: int = 2_500
     worlds: int = 4
     series: int = 192
-    rate: float = 1e-3
+    rate: float = 8e-4
     precision: str = "float32"
     processes: int = 1
     threads: int = 1

@@ -186,7 +186,8 @@ class Worlds:
     def validation(self) -> Iterable[Batch]:
         """Worlds that are never learned from, the same for every seed."""
         if not self._kept:
-            self._kept = [b for b, _ in validation_worlds(replace(self._drawing, seed=0, regimes=(), distinct=None), self._validated)]
+            drawing = replace(self._drawing, seed=0, regimes=(), distinct=None)
+            self._kept = [b for b, _ in validation_worlds(drawing, self._validated)]
         return self._kept
 
     def fingerprint(self) -> Mapping[str, Any]:
