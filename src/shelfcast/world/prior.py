@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from shelfcast.errors import UnknownNameError
-from shelfcast.names import AVAILABLE, STOCK
+from shelfcast.names import AVAILABLE, LATITUDE, LONGITUDE, STOCK
 from shelfcast.panel import SalesPanel
 from shelfcast.world.dice import Dice
 from shelfcast.world.ledger import Ledger, panel_of, without_covariates
@@ -95,10 +95,12 @@ def _told(ledger: Ledger, dice: Dice) -> Ledger:
     """What of it the user has: all, all but some covariates, or sales alone."""
     rng = dice.stream("told")
     names = [*ledger.known, *ledger.past, *ledger.item_facts, *ledger.place_facts]
-    if dice.on("sales_alone", 0.15):
-        return without_covariates(ledger, set(names) - {"latitude", "longitude"})
-    if dice.on("hidden_covariates", 0.4):
-        ledger = without_covariates(ledger, {n for n in names if n != "open" and rng.random() < 0.25})
-    if dice.on("no_coordinates", 0.5):
-        ledger = without_covariates(ledger, {"latitude", "longitude"})
+    where = {LATITUDE, LONGITUDE}
+    if set(names) - where and dice.on("sales_alone", 0.15):
+        return without_covariates(ledger, set(names) - where)
+    hideable = [n for n in names if n != "open" and n not in where]
+    if hideable and dice.on("hidden_covariates", 0.4):
+        ledger = without_covariates(ledger, {n for n in hideable if rng.random() < 0.25} | {str(rng.choice(hideable))})
+    if where <= set(names) and dice.on("no_coordinates", 0.5):
+        ledger = without_covariates(ledger, where)
     return ledger

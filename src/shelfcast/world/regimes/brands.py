@@ -8,6 +8,7 @@ from shelfcast.world.demand import pantry_dip, rival_effect
 from shelfcast.world.dice import Dice
 from shelfcast.world.feasts import draw_feasts, draw_tastes
 from shelfcast.world.ledger import Covariate, Ledger, names_of
+from shelfcast.world.lives import life_courses
 from shelfcast.world.patterns import draw_week, memory, returning, shifts, swings, trends, year_angle
 from shelfcast.world.surroundings import draw_spots, irrelevant
 
@@ -59,14 +60,13 @@ def draw_brands(dice: Dice) -> Ledger:
     logs += r.uniform(0.0, 0.15) * r.standard_normal((brands, weeks))[item_of]
     logs += r.uniform(0.0, 0.12) * r.standard_normal((places, weeks))[place_of]
     logs += r.uniform(0.08, 0.45) * np.exp(0.3 * r.standard_normal((n, 1))) * r.standard_normal((n, weeks))
+    row = np.ones((n, weeks), dtype=bool)
+    if dice.on("life_cycles", 0.4):
+        share = life_courses(dice.stream("lives"), n, weeks, per_year=52.18)
+        logs, row = logs + np.log(np.maximum(share, 1e-9)), share > 0
     sold = dice.stream("counts").poisson(np.exp(np.clip(logs, -8.0, 14.0))).astype(np.float64)
     if dice.on("packs", 0.3):
         sold = sold * float(dice.stream("packs").choice([4, 6, 12, 24, 64]))
-    row = np.ones((n, weeks), dtype=bool)
-    if dice.on("life_cycles", 0.4):
-        r, week = dice.stream("lives"), np.arange(weeks)
-        begin = np.where(r.random((n, 1)) < r.uniform(0.02, 0.3), r.integers(0, weeks - 4, (n, 1)), 0)
-        row &= week >= begin
     if dice.on("gaps", 0.5):
         r = dice.stream("gaps")
         row &= r.random((n, weeks)) >= r.uniform(0.001, 0.06)

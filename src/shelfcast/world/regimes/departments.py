@@ -7,6 +7,7 @@ from shelfcast.periods import Frequency
 from shelfcast.world.dice import Dice
 from shelfcast.world.feasts import Feasts, draw_feasts, draw_tastes
 from shelfcast.world.ledger import Covariate, Ledger, names_of
+from shelfcast.world.lives import life_courses
 from shelfcast.world.patterns import (
     crisis,
     draw_week,
@@ -51,7 +52,8 @@ def draw_departments(dice: Dice) -> Ledger:
     if dice.on("sparse", 0.7):
         sold, row = _sparse(dice.stream("sparse"), sold, row)
     if dice.on("life_cycles", 0.5):
-        row &= _alive(dice.stream("lives"), n, weeks)
+        share = life_courses(dice.stream("lives"), n, weeks, per_year=52.18, new=0.2, gone=0.15)
+        sold, row = sold * share, row & (share > 0)
     if dice.on("outliers", 0.4):
         r = dice.stream("outliers")
         hit = r.random((n, weeks)) < r.choice([0.0005, 0.002, 0.006])
@@ -166,11 +168,3 @@ def _sparse(rng: np.random.Generator, sold: np.ndarray, row: np.ndarray) -> tupl
     small = np.exp(rng.normal(3.0, 1.5, (n, 1)) + rng.uniform(0.3, 1.2, (n, 1)) * rng.standard_normal((n, weeks)))
     there = rng.random((n, weeks)) < rng.uniform(0.1, 1.0, (n, 1))
     return np.where(few, small, sold), row & (there | ~few)
-
-
-def _alive(rng: np.random.Generator, n: int, weeks: int) -> np.ndarray:
-    """bool (N, T), on sale: some start, some stop within the history."""
-    week = np.arange(weeks)
-    begin = np.where(rng.random((n, 1)) < rng.uniform(0.02, 0.2), rng.integers(0, weeks - 4, (n, 1)), 0)
-    end = np.where(rng.random((n, 1)) < rng.uniform(0.0, 0.12), rng.integers(4, weeks, (n, 1)), weeks)
-    return (week >= begin) & (week < np.maximum(end, begin + 4))

@@ -6,6 +6,7 @@ from shelfcast.periods import Frequency
 from shelfcast.world.dice import Dice
 from shelfcast.world.feasts import draw_feasts, draw_tastes
 from shelfcast.world.ledger import Ledger, names_of
+from shelfcast.world.lives import life_courses
 from shelfcast.world.patterns import draw_first, memory, shifts, swings, trends, weekdays, year_angle
 from shelfcast.world.views import weekly
 
@@ -55,12 +56,16 @@ def draw_fast(dice: Dice) -> Ledger:
     if dice.on("wander", 0.35):
         r = dice.stream("wander")
         logs = logs + r.uniform(0.01, 0.1) * memory(r, (n, days), 1.0 - 1.0 / r.uniform(10.0, 100.0))
+    row = np.ones((n, days), dtype=bool)
+    if dice.on("life_cycles", 0.25):
+        share = life_courses(dice.stream("lives"), n, days, per_year=365.25, new=0.2, gone=0.1)
+        logs, row = logs + np.log(np.maximum(share, 1e-9)), share > 0
     r = dice.stream("noise")
     logs = logs + r.uniform(0.0, 0.05) * r.standard_normal((1, days)) + r.uniform(0.0, 0.12) * r.standard_normal((n, days))
     mean = np.exp(np.clip(np.broadcast_to(logs, (n, days)), -6.0, 12.0))
     sold = dice.stream("counts").poisson(mean).astype(np.float64)
     books = Ledger(frequency=Frequency("D"), first=first, items=names_of("I", items), places=names_of("S", places), item_of=item_of,
-                  place_of=place_of, sold=sold, truth=sold.copy(), row=np.ones((n, days), dtype=bool))
+                  place_of=place_of, sold=sold, truth=np.where(row, sold, np.nan), row=row)
     rng = dice.stream("view")
     if days >= 7 * 60 and rng.random() < 0.35:
         return weekly(books, how={}, anchor=int(rng.choice([0, 0, 5, 6])))

@@ -33,8 +33,10 @@ def draw_generic(dice: Dice) -> Ledger:
     elif unit == "h":
         first = 24 * first
     rng = dice.stream("generic")
-    common = [_course(dice, f"common {i}", 1, steps, unit) for i in range(2)]
-    values = sum(rng.normal(0.0, 1.0, (n, 1)) * c for c in common) if dice.on("common_courses", 0.6) else np.zeros((n, steps))
+    values = np.zeros((n, steps))
+    if dice.on("common_courses", 0.6):
+        for i in range(2):
+            values += dice.stream(f"share {i}").standard_normal((n, 1)) * _course(dice, f"common {i}", 1, steps, unit)
     for i in range(int(rng.integers(2, 5))):
         own = _course(dice, f"own {i}", n, steps, unit) * rng.uniform(0.0, 1.5, (n, 1))
         values = values * np.exp(0.3 * own) if i and rng.random() < 0.25 else values + own

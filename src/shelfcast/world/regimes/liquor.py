@@ -7,6 +7,7 @@ from shelfcast.periods import Frequency
 from shelfcast.world.dice import Dice
 from shelfcast.world.feasts import draw_feasts, draw_tastes
 from shelfcast.world.ledger import Covariate, Ledger, names_of
+from shelfcast.world.lives import life_courses
 from shelfcast.world.patterns import crisis, draw_week, memory, shifts, swings, trends, year_angle
 from shelfcast.world.surroundings import draw_spots, irrelevant
 
@@ -45,16 +46,14 @@ def draw_liquor(dice: Dice) -> Ledger:
     r = dice.stream("noise")
     steady = r.uniform(1.0, 8.0)
     drunk = np.exp(np.clip(logs, -6.0, 9.0)) * r.gamma(steady, 1.0 / steady, (n, weeks))
-    sold = _orders(dice, drunk)
     row = np.ones((n, weeks), dtype=bool)
-    week = np.arange(weeks)
     if dice.on("life_cycles", 0.6):
-        r = dice.stream("lives")
-        begin = np.where(r.random((n, 1)) < r.uniform(0.05, 0.4), r.integers(0, weeks - 4, (n, 1)), 0)
-        end = np.where(r.random((n, 1)) < r.uniform(0.0, 0.25), r.integers(4, weeks, (n, 1)), weeks)
-        row &= (week >= begin) & (week < np.maximum(end, begin + 4))
+        share = life_courses(dice.stream("lives"), n, weeks, per_year=52.18, new=0.4, gone=0.25)
+        drunk, row = drunk * share, share > 0
+    sold = _orders(dice, drunk)
     known: dict[str, Covariate] = {}
-    if dice.on("prices", 0.3):  # prices hardly move
+    summed = dice.on("rows_of_sales_alone", 0.75)
+    if not summed and dice.on("prices", 0.3):  # prices hardly move
         r = dice.stream("prices")
         steps = 0.04 * r.standard_normal((items, weeks)) * (r.random((items, weeks)) < 0.01)
         known[PRICE] = np.round((np.exp(r.normal(2.3, 0.5, (items, 1))) * np.exp(np.cumsum(steps, axis=1)))[item_of], 2)
@@ -69,7 +68,6 @@ def draw_liquor(dice: Dice) -> Ledger:
         known |= irrelevant(dice.stream("irrelevant"), places, weeks)
     facts, near = draw_spots(dice.stream("spots"), places, min(places, 8), np.arange(places) % min(places, 8))
     truth = np.where(row, sold, np.nan)
-    summed = dice.on("rows_of_sales_alone", 0.75)
     if summed:
         row = row & (sold != 0)
         # A series begins with its first order, which nobody could have forecast from its own past.

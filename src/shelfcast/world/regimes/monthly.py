@@ -9,6 +9,7 @@ from shelfcast.periods import Frequency
 from shelfcast.world.dice import Dice
 from shelfcast.world.feasts import EPOCH, draw_feasts, draw_tastes
 from shelfcast.world.ledger import Covariate, Ledger, names_of
+from shelfcast.world.lives import life_courses
 from shelfcast.world.patterns import crisis, memory, shifts, swings, trends, windows
 from shelfcast.world.surroundings import draw_spots, irrelevant
 
@@ -78,19 +79,17 @@ def draw_monthly(dice: Dice) -> Ledger:
     logs = logs + r.uniform(0.02, 0.25) * memory(r, (n, months), 0.7)
     logs = logs + r.uniform(0.0, 0.1) * r.standard_normal((places, months))[place_of]
     logs = logs + r.uniform(0.03, 0.25) * np.exp(0.6 * r.standard_normal((n, 1))) * r.standard_normal((n, months))
+    row = np.ones((n, months), dtype=bool)
+    if dice.on("life_cycles", 0.5):
+        share = life_courses(dice.stream("lives"), n, months, per_year=12.0)
+        logs, row = logs + np.log(np.maximum(share, 1e-9)), share > 0
     mean = np.exp(np.clip(logs, -8.0, 14.0))
     counts = rng.random() < 0.5
     sold = dice.stream("counts").poisson(mean).astype(np.float64) if counts else np.round(mean, 2)
-    row = np.ones((n, months), dtype=bool)
     if dice.on("intermittent", 0.5):
         r = dice.stream("intermittent")
         empty = np.where(r.random((n, 1)) < r.uniform(0.05, 0.5), r.uniform(0.1, 0.9, (n, 1)), 0.0)
         sold = np.where(r.random((n, months)) < empty, 0.0, sold)
-    if dice.on("life_cycles", 0.5):
-        r, time = dice.stream("lives"), np.arange(months)
-        begin = np.where(r.random((n, 1)) < r.uniform(0.02, 0.3), r.integers(0, months - 2, (n, 1)), 0)
-        end = np.where(r.random((n, 1)) < r.uniform(0.0, 0.2), r.integers(3, months, (n, 1)), months)
-        row &= (time >= begin) & (time < np.maximum(end, begin + 2))
     if dice.on("gaps", 0.25):
         row &= dice.stream("gaps").random((n, months)) >= 0.01
     if dice.on("irrelevant", 0.4):

@@ -260,10 +260,11 @@ def _gaps(rng: np.random.Generator, places: int, days: int) -> np.ndarray:
     """bool (P, T), nothing was reported: for half a year by some places at the same time, or for days here and there."""
     day = np.arange(days)
     out = np.zeros((places, days), dtype=bool)
-    if rng.random() < 0.5:
+    form = rng.random()
+    if form < 0.5:
         start, length = int(rng.integers(days)), int(rng.integers(30, 200))
         out |= (rng.random((places, 1)) < rng.uniform(0.03, 0.25)) & (day >= start) & (day < start + length)
-    if rng.random() < 0.6:
+    if form > 0.35:
         begins = rng.random((places, days)) < 0.001
         for lag in range(int(rng.integers(1, 8))):
             out[:, lag:] |= begins[:, :days - lag]
