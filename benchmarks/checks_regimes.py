@@ -13,7 +13,6 @@ out` when they could not be bought for more than a twentieth of the 28 days befo
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -201,7 +200,6 @@ def iowa_items() -> SalesPanel:
 NEW_SETS: Final[Mapping[str, Callable[[], SalesPanel]]] = {"demo": demo_items, "iowa": iowa_items}
 
 
-@cache
 def wanted(chain: DemoChain) -> pl.DataFrame:
     """item, location, date, and the units wanted: `demand` that came and `mu` that was to be expected."""
     return chain.truth.days.select(ITEM, LOCATION, DATE, "demand", "mu")
@@ -216,7 +214,7 @@ def sold_out(make: Make, *, count: int = 4, horizon: int = 28, chain: DemoChain 
     """
     chain = chain or simulated(DEMO)
     panel = panel_of(chain, by=ITEM)
-    parts = []
+    parts, truth_of = [], wanted(chain)
     for number, window in enumerate(windows(panel, horizon=horizon, count=count)):
         past = window.past
         available = past.dense(context=28, covariates=(AVAILABLE,)).past[AVAILABLE]
@@ -226,8 +224,8 @@ def sold_out(make: Make, *, count: int = 4, horizon: int = 28, chain: DemoChain 
         days = [past.frequency.date(past.cutoff + 1 + h) for h in range(horizon)]
         table = past.series.select(ITEM, LOCATION).with_columns(pl.Series("gone", gone))[np.repeat(np.arange(n), horizon)]
         table = table.with_columns(pl.Series(DATE, days * n), pl.Series("mean", mean.ravel()), pl.lit(number).alias("window"))
-        parts.append(table.join(wanted(chain), on=[ITEM, LOCATION, DATE], how="inner"))  # what was taken off sale wants nothing
-    cells, figures = pl.concat(parts), []
+        parts.append(table.join(truth_of, on=[ITEM, LOCATION, DATE], how="inner"))  # what was taken off sale wants nothing
+    cells, figures = pl.concat(parts), list[Figure]()
     for measure, some in ((ALL_SERIES, cells), (SOLD_OUT, cells.filter("gone"))):
         for truth in ("demand", "mu"):
             by = some.group_by("window").agg(pl.col("mean", truth).sum()).select(pl.col("mean") / pl.col(truth) - 1)["mean"]

@@ -19,7 +19,6 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import numpy as np
-import polars as pl
 
 from figures import Figure, Make
 from shelfcast.data.split import cut
@@ -153,10 +152,12 @@ def _positions(part: SalesPanel, whole: SalesPanel) -> np.ndarray:
 def correlation(found: list[Uplifts], *, replicates: int = 1_000, seed: int = 0) -> tuple[float, float, float]:
     """Correlation over the series of all worlds, with the 95 % interval of drawing worlds again."""
     def of(some: list[Uplifts]) -> float:
-        return float(np.corrcoef(np.concatenate([u.true for u in some]), np.concatenate([u.predicted for u in some]))[0, 1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return float(np.corrcoef(np.concatenate([u.true for u in some]), np.concatenate([u.predicted for u in some]))[0, 1])
 
     drawn = np.random.default_rng(seed).integers(0, len(found), (replicates, len(found)))
-    low, high = np.quantile([of([found[k] for k in row]) for row in drawn], (0.025, 0.975))
+    # A draw of one world alone, in which all series are alike, has no correlation.
+    low, high = np.nanquantile([of([found[k] for k in row]) for row in drawn], (0.025, 0.975))
     return of(found), float(low), float(high)
 
 
@@ -190,8 +191,3 @@ def uplift(make: Make, *, worlds: int = 8, most: int | None = None) -> list[Figu
                 figures.append(Figure(check=CHECK, set=regime, measure=measure, value=value, series=int(some.sum()),
                                       windows=len(found)))
     return figures
-
-
-def table_of(found: Uplifts) -> pl.DataFrame:
-    """One world's uplifts, a row a series."""
-    return pl.DataFrame({"true": found.true, "predicted": found.predicted})
