@@ -40,8 +40,10 @@ def drawn(regime: str, count: int) -> list[tuple[str, Sample]]:
     for seed in range(SEED, SEED + 4 * count):
         panel = draw_world(seed, regime=regime).panel
         one = sample(panel, window=SHOWN[panel.frequency.unit], most=1, rng=np.random.default_rng(seed), promo=PROMO, price=PRICE)
-        if one is not None and len(found) < count:
+        if one is not None:
             found.append((f"world {seed}, {panel.frequency.word}", one))
+        if len(found) == count:
+            break
     return found
 
 
