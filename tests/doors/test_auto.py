@@ -286,7 +286,7 @@ def test_the_network_is_a_member_where_it_is_asked_for(panel, tmp_path):
         pytest.skip("needs onnxruntime")
     pytest.importorskip("torch")
     tiny = {"steps": 4, "width": 16, "heads": 2, "layers": 1, "spatial": "none"}
-    made = AutoForecaster(AutoSettings(horizon=H, options={**FAST, **tiny}, network=True)).fit(panel)
+    made = AutoForecaster(AutoSettings(horizon=H, options={**FAST, **tiny}, more=("spacetime",))).fit(panel)
     assert "spacetime" in set(made.trials_["model"])
     assert "spacetime" not in set(AutoForecaster(AutoSettings(horizon=H, options=FAST)).fit(panel).trials_["model"])
     save_forecaster(made, tmp_path / "kept", panel=panel)
@@ -294,7 +294,7 @@ def test_the_network_is_a_member_where_it_is_asked_for(panel, tmp_path):
 
 
 def test_settings_of_auto_are_those_of_its_members():
-    assert auto_options({"network": True, "steps": 9, "effort": "fast"}) == ({"steps": 9, "effort": "fast"}, True)
+    assert auto_options({"network": True, "steps": 9, "effort": "fast"}) == ({"steps": 9, "effort": "fast"}, ("spacetime",))
     with pytest.raises(SettingsError, match="'network' of auto is 'yes'; it must be true or false"):
         auto_options({"network": "yes"})
     with pytest.raises(UnknownNameError, match="No setting of auto is called 'steps'"):

@@ -33,12 +33,13 @@ from shelfcast.models.base import Forecaster, Traits
 from shelfcast.models.registry import make_model, setting_names
 from shelfcast.names import LEVELS
 from shelfcast.panel import SalesPanel
-from shelfcast.workflow.planning import BASE, NETWORK, RIVAL, SAMPLE, TrialPlan, candidates, make_plan, too_short
+from shelfcast.workflow.planning import BASE, RIVAL, SAMPLE, TrialPlan, candidates, make_plan, too_short
 
 UNTRIED: Final = {"boosted": 0.7, "profile": 0.3}
 """Weights where nothing can be tried: there trees err more than where they can be tested."""
-UNTRIED_WITH_NETWORK: Final = {"boosted": 0.5, "spacetime": 0.3, "profile": 0.2}
-"""The same with the network as a member: between the half that earlier windows of walmart asked for and dominicks' nothing."""
+UNTRIED_MORE: Final = 0.3
+"""Of that, what members beyond those two get together: between the half that earlier windows of walmart asked for and dominicks'
+nothing."""
 SHORTER: Final = 0.5
 """How far weights of other members are trusted that come from windows shorter than the horizon asked for."""
 
@@ -53,14 +54,15 @@ class AutoSettings:
     seed : of every draw
     budget_s : seconds that `fit` may take, about; None lets the data decide alone
     options : settings of the members, by name; a setting goes to each member that has it
-    network : the space-time network is a member, too: it takes minutes, and gains something on some data, nothing on other
+    more : members beyond those that are always tried. The space-time network takes minutes, and gains something on some data,
+        nothing on other; the pretrained one takes seconds
     """
 
     horizon: int
     seed: int = 0
     budget_s: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    network: bool = False
+    more: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.horizon, bool) or self.horizon < 1:
@@ -85,6 +87,14 @@ class Proof:
     learned: int
 
 
+def _untried(more: Sequence[str]) -> dict[str, float]:
+    """Weights where nothing can be tried."""
+    if not more:
+        return dict(UNTRIED)
+    left = {name: round((1 - UNTRIED_MORE) * share, 3) for name, share in UNTRIED.items()}
+    return left | {name: UNTRIED_MORE / len(more) for name in more}
+
+
 class AutoForecaster:
     """Tries, weighs, calibrates, and forecasts. See the file's docstring.
 
@@ -100,7 +110,7 @@ class AutoForecaster:
 
     def __init__(self, settings: AutoSettings) -> None:
         self.settings = settings
-        self.traits: Traits = combined_traits([make_model(name).traits for name in candidates(1, 1, network=settings.network)])
+        self.traits: Traits = combined_traits([make_model(name).traits for name in candidates(1, 1, more=settings.more)])
 
     def fit(self, panel: SalesPanel) -> Self:
         """Try, weigh, calibrate, and fit what counts on the whole past."""
@@ -111,13 +121,12 @@ class AutoForecaster:
         if reason:
             told = [f"The profile forecasts: {reason}."]
             return self._settle(panel, Weights.alone("profile"), Calibration.none(), told, s.options)
-        plan = make_plan(panel, s.horizon, s.budget_s, s.options, network=s.network)
+        plan = make_plan(panel, s.horizon, s.budget_s, s.options, more=s.more)
         replayed, rows, plan = self._try(panel, plan, began)
         if s.budget_s is not None:
             plan = plan.ended(s.budget_s - (time.perf_counter() - began))
         options = {**s.options, **({"effort": "fast"} if plan.quick else {})}
-        untried = UNTRIED_WITH_NETWORK if NETWORK in plan.models else UNTRIED
-        shares = untried if plan.base == BASE else {plan.base: 1.0}
+        shares = _untried(s.more) if plan.base == BASE else {plan.base: 1.0}
         if not replayed:
             mixed = " and ".join(f"{name} ({share:.0%})" for name, share in shares.items())
             told = [f"Untried, for no window of the past could be replayed: {mixed}.", *plan.told]

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from shelfcast.adjust.saving import load_forecaster
 from shelfcast.errors import SettingsError, UnknownNameError, shorten
@@ -13,10 +14,10 @@ from shelfcast.operate.runs import MODEL
 from shelfcast.panel import SalesPanel
 from shelfcast.settings import ForecastSettings
 from shelfcast.workflow.automatic import AutoForecaster, AutoSettings
-from shelfcast.workflow.planning import BASE, NETWORK, too_short, window_count
+from shelfcast.workflow.planning import BASE, NETWORK, PRETRAINED, too_short, window_count
 
-WITH_NETWORK = "network"
-"""Setting of `auto`: the space-time network is a member, too."""
+MORE: Final[Mapping[str, str]] = MappingProxyType({"network": NETWORK, "pretrained": PRETRAINED})
+"""Settings of `auto`, true or false: these models are members, too."""
 
 
 def is_fitted_folder(name: str) -> bool:
@@ -43,8 +44,7 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
     ----------
     name : `auto` or a registered name
     panel : what it is to learn from; `auto` decides by it
-    options : settings of the model; those given with `auto` are its members', and `network`, which makes the space-time network
-        one of them
+    options : settings of the model; those given with `auto` are its members', and those in `MORE`, which bring more members
     budget_s : seconds that `auto` may take, about; None lets the data decide alone
 
     Raises
@@ -60,8 +60,8 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
     if name == "auto":
         reason = too_short(panel, horizon)
         if not reason:
-            rest, network = auto_options(options or {})
-            made = AutoForecaster(AutoSettings(horizon=horizon, seed=seed, budget_s=budget_s, options=rest, network=network))
+            rest, more = auto_options(options or {})
+            made = AutoForecaster(AutoSettings(horizon=horizon, seed=seed, budget_s=budget_s, options=rest, more=more))
             return made, "auto: models are tried, weighed and calibrated on the data's own past"
         name, why = "profile", f"auto: {reason}"
     known = setting_names(name)
@@ -72,10 +72,10 @@ def make_forecaster(name: str, panel: SalesPanel, *, horizon: int, seed: int,
 
 
 def known_settings(name: str) -> list[str]:
-    """The settings that a model has; those of `auto` are `network` and its members' own."""
+    """The settings that a model has; those of `auto` are which more members it takes, and its members' own."""
     if name != "auto":
         return setting_names(name)
-    return [WITH_NETWORK, *sorted({key for member in (BASE, NETWORK) for key in setting_names(member)})]
+    return [*MORE, *sorted({key for member in (BASE, *MORE.values()) for key in setting_names(member)})]
 
 
 def check_options(name: str, options: Mapping[str, object]) -> None:
@@ -86,8 +86,8 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
         make_model(name, options)
 
 
-def auto_options(options: Mapping[str, object]) -> tuple[dict[str, object], bool]:
-    """Settings of the members of `auto`, checked, and whether the network is one of them.
+def auto_options(options: Mapping[str, object]) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Settings of the members of `auto`, checked, and which members it takes beyond those that it always tries.
 
     Raises
     ------
@@ -96,18 +96,18 @@ def auto_options(options: Mapping[str, object]) -> tuple[dict[str, object], bool
     UnknownNameError
         If no member has such a setting.
     """
-    network = options.get(WITH_NETWORK, False)
-    if not isinstance(network, bool):
-        raise SettingsError(f"The setting {WITH_NETWORK!r} of auto is {shorten(repr(network))}; it must be true or false.")
-    rest = {k: v for k, v in options.items() if k != WITH_NETWORK}
-    known = {member: setting_names(member) for member in ([BASE, NETWORK] if network else [BASE])}
+    for name in MORE:
+        if not isinstance(options.get(name, False), bool):
+            raise SettingsError(f"The setting {name!r} of auto is {shorten(repr(options[name]))}; it must be true or false.")
+    more = tuple(member for name, member in MORE.items() if options.get(name, False))
+    rest = {k: v for k, v in options.items() if k not in MORE}
+    known = {member: setting_names(member) for member in (BASE, *more)}
     for key in rest:
         if not any(key in names for names in known.values()):
-            choices = sorted({WITH_NETWORK, *(n for names in known.values() for n in names)})
-            raise UnknownNameError("setting of auto", key, choices)
+            raise UnknownNameError("setting of auto", key, sorted({*MORE, *(n for names in known.values() for n in names)}))
     for member, names in known.items():
         make_model(member, {k: v for k, v in rest.items() if k in names})
-    return rest, network
+    return rest, more
 
 
 def account_of(model: Forecaster) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ Depends on the shape of the data, the settings and the budget alone. Seconds are
 first trial corrects them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from shelfcast.panel import SalesPanel
 
 BASE: Final = "boosted"
 NETWORK: Final = "spacetime"
+PRETRAINED: Final = "pretrained"
 RIVAL: Final = "naive"
 YEAR_AND_LEVEL: Final = 1.25
 """Years of history that show last year's season and the level that it stood on."""
@@ -25,6 +26,7 @@ SAMPLE: Final = 3_000
 """Series of the trials: more cost time and hardly move weights that are shared by a class."""
 _CLASSICAL: Final = 400_000  # series times periods up to which classical models, one series at a time, cost seconds
 _SECONDS_PER_ROW: Final = {"fast": 1.6e-4, "full": 4e-4}  # of a fit of the booster, by effort
+_SECONDS_PER_SERIES: Final = 2e-3  # of the pretrained network, to read a panel and forecast it
 _SECONDS_PER_STEP: Final = 0.25  # of the network's training
 _DISTANCES: Final = 2  # from so many distances a period of a series is seen, when rows are few
 
@@ -40,10 +42,9 @@ def too_short(panel: SalesPanel, horizon: int) -> str:
     return ""
 
 
-def candidates(series: int, length: int, *, network: bool = False) -> tuple[str, ...]:
-    """The models to try on so many series of so many periods, the rival first; the network where it is asked for."""
-    wanted = [RIVAL, "profile", BASE, *(["statistical"] if series * min(length, 730) <= _CLASSICAL else []),
-              *([NETWORK] if network else [])]
+def candidates(series: int, length: int, *, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """The models to try on so many series of so many periods, the rival first; then those that are asked for."""
+    wanted = [RIVAL, "profile", BASE, *(["statistical"] if series * min(length, 730) <= _CLASSICAL else []), *more]
     return tuple(n for n in wanted if missing_package(n) is None)
 
 
@@ -117,17 +118,17 @@ class TrialPlan:
 
 
 def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: Mapping[str, Any] | None = None, *,
-              network: bool = False) -> TrialPlan:
+              more: Sequence[str] = ()) -> TrialPlan:
     """What the data ask for, and what of it the budget allows.
 
     Parameters
     ----------
     budget_s : seconds; None lets the data decide alone
     options : settings of the members, by name; the booster's effort and rows decide what the last fit takes
-    network : the network is a member, too
+    more : members beyond those that are always tried
     """
     length, series = _length(panel), len(panel)
-    models = candidates(series, length, network=network)
+    models = candidates(series, length, more=more)
     base = BASE if BASE in models else "profile"
     classical = series * min(length, 730) / _CLASSICAL * 8.0 if "statistical" in models else 0.0
     quick = full = 1.0 + classical
@@ -136,7 +137,9 @@ def make_plan(panel: SalesPanel, horizon: int, budget_s: float | None, options: 
         rows = ways * _learned(series * length, horizon, {**(options or {}), "effort": "fast"})
         quick += _SECONDS_PER_ROW["fast"] * rows
         full += _SECONDS_PER_ROW[_effort(options)] * ways * _learned(series * length, horizon, options)
-    if network:
+    if PRETRAINED in more:
+        quick, full = quick + _SECONDS_PER_SERIES * series, full + _SECONDS_PER_SERIES * series
+    if NETWORK in more:
         from shelfcast.models.spacetime import SpaceTimeSettings
 
         steps = (options or {}).get("steps") or SpaceTimeSettings().steps
