@@ -66,6 +66,7 @@ class Job:
     ----------
     budget : `steps` or `seconds`
     series : in a batch
+    rate : highest learning rate
     """
 
     budget: str
@@ -74,9 +75,10 @@ class Job:
     seed: int
     steps: int
     series: int
+    rate: float
 
 
-NOTHING = Job("steps", "", "profile", 0, 0, 0)
+NOTHING = Job("steps", "", "profile", 0, 0, 0, 0.0)
 """What all networks start from, with nothing learned beyond it."""
 
 
@@ -123,7 +125,7 @@ def minilm() -> Path:
 def model_of(job: Job, horizon: int) -> SpaceTime:
     """The network of a job."""
     shared: dict[str, Any] = {"horizon": horizon, "steps": job.steps, "series": job.series, "seed": job.seed, "spatial": "none",
-                              "precision": "bfloat16"}
+                              "rate": job.rate, "precision": "bfloat16"}
     if job.network == "ours":
         return SpaceTime(SpaceTimeSettings(**shared, width=OURS_WIDTH))
     weights, tune = job.network.split()
@@ -149,7 +151,7 @@ def table() -> pl.DataFrame:
     """What was measured; empty before the first row."""
     path = HERE / "results" / f"{TABLE}.csv"
     return pl.read_csv(path) if path.exists() else pl.DataFrame(schema=dict.fromkeys(
-        ["budget", "set", "network", "seed", "steps", "series", "training_cpu_s"], pl.String))
+        ["budget", "set", "network", "seed", "steps", "series", "rate", "training_cpu_s"], pl.String))
 
 
 def row_of(job: Job) -> dict[str, Any] | None:
@@ -171,13 +173,13 @@ def jobs(asked: argparse.Namespace) -> Iterator[Job]:
             for seed in map(int, asked.seeds.split(",")):
                 for network in (n for n in asked.networks.split(",") if n != NOTHING.network):
                     steps = asked.steps if budget == "steps" else steps_for(name, network, asked)
-                    yield Job(budget, name, network, seed, steps, asked.series)
+                    yield Job(budget, name, network, seed, steps, asked.series, asked.rate)
 
 
 def steps_for(name: str, network: str, asked: argparse.Namespace) -> int:
     """Steps for which a network takes as long as the frozen MiniLM took: costs are means over the seeds."""
     rows = table().filter(pl.col("budget") == "steps", pl.col("set") == name, pl.col("steps") == asked.steps,
-                          pl.col("series") == asked.series)
+                          pl.col("series") == asked.series, pl.col("rate") == asked.rate)
     cost = dict(rows.group_by("network").agg(pl.col("training_cpu_s").mean()).iter_rows())
     if network not in cost or NETWORKS[0] not in cost:
         raise SystemExit(f"{name}: run the budget `steps` for {network!r} and {NETWORKS[0]!r} first; it says what a step costs.")
@@ -189,12 +191,13 @@ def steps_for(name: str, network: str, asked: argparse.Namespace) -> int:
 def markdown(rows: pl.DataFrame) -> str:
     """Means over seeds, a table a budget: SQL by set, and steps and seconds."""
     lines = []
+    rows = rows.unique(["budget", "set", "network", "seed", "steps", "series", "rate"], keep="last", maintain_order=True)
     for (budget,), part in rows.group_by("budget", maintain_order=True):
-        lines += [f"Equal {budget}:", "", "| set | network | learned | steps | CPU s | SQL | each seed | WQL | each seed |",
-                  "|---|---|---|---|---|---|---|---|---|"]
-        found = part.group_by("set", "network", "steps", maintain_order=True).agg(
+        lines += [f"Equal {budget}:", "", "| set | network | learned | steps | rate | CPU s | SQL | each seed | WQL | each seed |",
+                  "|---|---|---|---|---|---|---|---|---|---|"]
+        found = part.group_by("set", "network", "steps", "rate", maintain_order=True).agg(
             pl.col("learned").last(), pl.col("training_cpu_s").mean(), pl.col("SQL"), pl.col("WQL"))
-        lines += [f"| {r['set']} | {r['network']} | {r['learned']:,} | {r['steps']} | {r['training_cpu_s']:.0f} | "
+        lines += [f"| {r['set']} | {r['network']} | {r['learned']:,} | {r['steps']} | {r['rate']:g} | {r['training_cpu_s']:.0f} | "
                   + " | ".join(f"{np.mean(r[m]):.4f} | {', '.join(f'{v:.4f}' for v in r[m])}" for m in ("SQL", "WQL")) + " |"
                   for r in found.iter_rows(named=True)]
         lines.append("")
@@ -210,6 +213,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--series", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=5e-4, help="of all networks; at 0.002 sixty steps lead away from the profile")
     parser.add_argument("--markdown", action="store_true")
     asked = parser.parse_args()
     if asked.markdown:
