@@ -29,7 +29,7 @@ from shelfcast.errors import SettingsError, UnknownNameError, WeightsError, shor
 from shelfcast.files import check_folder, whole_file, whole_folder
 from shelfcast.models.pretrained import CARD, FORMAT, GRAPH, Weights, read_weights
 from shelfcast.models.pretraining import PATCH, SIZES, partial_of, read_network, write_weights
-from shelfcast.models.worlds import Drawing, Worlds, validation_worlds
+from shelfcast.models.worlds import Drawing, Worlds, closed_form_loss, validation_worlds
 from shelfcast.names import LEVELS
 from shelfcast.nn import checkpoint as saved
 from shelfcast.nn.batch import Batch
@@ -38,7 +38,7 @@ from shelfcast.nn.compress import Following, importance, pruned
 from shelfcast.nn.export import Runner, to_onnx
 from shelfcast.nn.losses import total_loss
 from shelfcast.nn.network import NetworkSettings, SpaceTimeNetwork, parameters_of
-from shelfcast.nn.quantise import Quantised, quantise
+from shelfcast.nn.quantise import Quantised, quantise, ranges_of
 from shelfcast.nn.training import PAUSED, Trained, TrainingSettings, train
 from shelfcast.progress import Progress
 
@@ -81,7 +81,7 @@ class CompressSettings:
     truth: float = 0.5
     worlds: int = 2
     series: int = 96
-    measured: int = 24
+    measured: int = 30
     rated: int = 12
     precision: str = "float32"
     processes: int = 1
@@ -123,7 +123,7 @@ class Measured:
     parameters : numbers in it that were learned
     speed : forecasts (series) a second of one core
     faster : times as fast as before, the median over rounds in which all were timed in turn
-    loss : pinball, as in training
+    loss : pinball over that of the closed form, as in training
     below : share of truths at or below the quantiles of `AT`, evenly spread at ties
     """
 
@@ -238,7 +238,8 @@ class _Work:
             models[name] = to_onnx(network, any_length=True), parameters_of(network)
         last, parameters = models[next(reversed(models))]
         if s.int8:
-            found = quantise(last, lambda model: loss_of(model, self._worlds()), most=s.rise)
+            worlds = self._worlds()
+            found = quantise(last, ranges_of(last, worlds), lambda model: loss_of(model, worlds), most=s.rise)
             self._tell_int8(found)
             models["int8"] = found.model, parameters
         table = measure(models, list(task.validation()))
@@ -265,7 +266,7 @@ class _Work:
             steps=steps, rate=_RATES[name], warmup=min(150, steps // 5), schedule="wsd", weight_decay=0.02,
             ema=0.995 if steps >= 1_000 else 0.98, accumulate=s.worlds, precision=s.precision, keep_best=False,
             validate_every=max(1, min(100, steps // 4)), checkpoint_every=50, seed=s.seed)
-        following = Following(task, teacher.to(device), truth=s.truth)
+        following = Following(task, teacher.to(device), truth=s.truth, unit=closed_form_loss)
         left = None if until is None else max(until - time.monotonic(), 1e-3)
         found = train(network.to(device), following, training, folder=place, progress=self.progress, pause_after=left)
         teacher.cpu()
@@ -325,7 +326,7 @@ class _Work:
 
 
 def loss_of(model: bytes, batches: Sequence[Batch]) -> float:
-    """Mean pinball loss of an ONNX network over batches, as in training."""
+    """Mean pinball loss of an ONNX network over batches, each over that of the closed form, as in training."""
     runner = Runner(model, threads=1)
     return float(np.mean([_loss(runner.run(batch)[0], batch) for batch in batches]))
 
@@ -358,9 +359,9 @@ def measure(models: Mapping[str, tuple[bytes, int]], batches: Sequence[Batch]) -
 
 
 def _loss(quantiles: np.ndarray, batch: Batch) -> float:
-    nothing = torch.zeros(())
-    return float(total_loss("pinball", batch.tensors(), (torch.from_numpy(quantiles), nothing, nothing),
-                            torch.tensor(LEVELS, dtype=torch.float32)))
+    nothing, told = torch.zeros(()), batch.tensors()
+    found = total_loss("pinball", told, (torch.from_numpy(quantiles), nothing, nothing), torch.tensor(LEVELS, dtype=torch.float32))
+    return float(found / closed_form_loss(told))
 
 
 def _below(quantiles: np.ndarray, batch: Batch) -> np.ndarray:

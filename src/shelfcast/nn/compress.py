@@ -149,10 +149,12 @@ class Following:
     teacher : left as it is
     truth : weight of the other task's own loss, from 0 up to, not including, 1; the rest is the distance to the teacher's
         quantiles. Validation is by the other task's loss alone
+    unit : of a batch, in which its distances are told, as the other task's loss may be; None for scales
     """
 
-    def __init__(self, task: Task, teacher: SpaceTimeNetwork, *, truth: float = 0.5) -> None:
-        self._task, self._teacher, self._truth = task, teacher.eval(), truth
+    def __init__(self, task: Task, teacher: SpaceTimeNetwork, *, truth: float = 0.5,
+                 unit: Callable[[Batch], Tensor] | None = None) -> None:
+        self._task, self._teacher, self._truth, self._unit = task, teacher.eval(), truth, unit
 
     def batch(self, step: int, part: int) -> Batch:
         """That of the other task."""
@@ -164,8 +166,9 @@ class Following:
             return self._task.loss(network, batch)
         with torch.no_grad():
             taught = self._teacher(*batch.inputs())[0]
+            unit = 1.0 if self._unit is None else self._unit(batch)
         said = Once(network, batch)
-        loss = (1 - self._truth) * apart(said.answer[0], taught, batch)
+        loss = (1 - self._truth) * apart(said.answer[0], taught, batch) / unit
         return loss + self._truth * self._task.loss(said, batch) if self._truth else loss
 
     def validation(self) -> Iterable[Batch]:

@@ -1,23 +1,29 @@
 """Matrix products in whole numbers of eight bits: an exported network in a quarter of its bytes.
 
-The weights of a product are rounded once, block by block of what comes in, each block with a scale of its own; what comes in is
-rounded as it comes, row by row. So a series' forecast never depends on what else is in its batch, as it would were one scale
-taken for a whole batch. Products that cost the forecast more than is allowed stay in float32; which these are is measured.
+The weights of a product are rounded once, each column with a scale of its own. What comes in is rounded on one scale for good, as
+wide as what came in on drawn retailers: were the scale taken from each batch, as dynamic quantisation does, a series' forecast
+would depend on what else is in its batch. Products that cost the forecast more than is allowed stay in float32; which these are is
+measured.
 """
 
-import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from shelfcast.errors import MissingExtraError
+from shelfcast.nn.batch import INPUTS, Batch
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 _LEAST: Final = 8_192  # weights of a product; smaller ones take longer to round than to multiply
-_BLOCK: Final = 32  # numbers of an input that share a scale
-_INT8_COMPUTE: Final = 4  # ONNX Runtime's level of accuracy that multiplies whole numbers
+_OUTSIDE: Final = 1e-4  # share of what came in that may lie outside the scale, on each side
+_TOP: Final = 63  # of a weight: with more, processors without VNNI overflow where they add two products in sixteen bits
+_OWN: Final = "com.microsoft"  # whose operators ONNX Runtime has beside the standard
+Ranges = Mapping[str, tuple[float, float]]
+"""{weights of a product: least and most of what comes in}."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,14 @@ class Quantised:
     rises: dict[str, float]
 
 
-def quantise(model: bytes, loss: Callable[[bytes], float], *, most: float) -> Quantised:
+def quantise(model: bytes, ranges: Ranges, loss: Callable[[bytes], float], *, most: float) -> Quantised:
     """Put as much of a network into eight bits as its loss allows.
 
     Where all of it costs too much, each part is tried alone, and the costliest go back to float32 one after another.
 
     Parameters
     ----------
+    ranges : of `ranges_of`
     loss : of an ONNX network, above 0; always on the same batches
     most : that the loss may rise, as a share of it
     """
@@ -55,7 +62,7 @@ def quantise(model: bytes, loss: Callable[[bytes], float], *, most: float) -> Qu
     rises: dict[str, float] = {}
 
     def tried(names: Collection[str]) -> tuple[bytes, float]:
-        made = in_eight_bits(model, names)
+        made = in_eight_bits(model, ranges, names)
         return made, loss(made) / begun - 1
 
     made, rise = tried(chosen)
@@ -75,32 +82,74 @@ def parts_of(model: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_part(weight) for weight in products.values()))
 
 
-def in_eight_bits(model: bytes, parts: Collection[str]) -> bytes:
+def ranges_of(model: bytes, batches: Iterable[Batch]) -> Ranges:
+    """What comes into each product of a network, from least to most over batches, the outermost of each batch left aside."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    plain, products = _with_plain_weights(model)
+    entering = dict.fromkeys(node.input[0] for node in plain.graph.node if node.name in products)
+    del plain.graph.output[:]
+    plain.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in entering)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    session = onnxruntime.InferenceSession(plain.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    wanted = {one.name for one in session.get_inputs()}
+    found = dict.fromkeys(entering, (0.0, 0.0))
+    for batch in batches:
+        given = {name: value for name, value in zip(INPUTS, batch.inputs(), strict=True) if name in wanted}
+        for name, values in zip(entering, session.run(list(entering), given), strict=True):
+            low, high = np.quantile(values, (_OUTSIDE, 1 - _OUTSIDE))
+            found[name] = (min(found[name][0], float(low)), max(found[name][1], float(high)))
+    return {products[node.name]: found[node.input[0]] for node in plain.graph.node if node.name in products}
+
+
+def in_eight_bits(model: bytes, ranges: Ranges, parts: Collection[str]) -> bytes:
     """The network with the products of some parts in eight bits.
+
+    x w is (x8 - z) w8 times the scales of both, x8 in 0 to 255 with z for 0, w8 in -63 to 63 (Jacob et al. 2018, section 2).
 
     Raises
     ------
     MissingExtraError
         If the packages that change ONNX networks are not installed.
     """
-    try:
-        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-    except ImportError as error:
-        raise MissingExtraError("Putting a network into eight bits", "train", error.name or "onnx") from error
     plain, products = _with_plain_weights(model)
-    chosen = [node for node, weight in products.items() if _part(weight) in parts]
-    if not chosen:
+    from onnx import helper
+    from onnx.numpy_helper import from_array, to_array
+
+    graph = plain.graph
+    held = {one.name: one for one in graph.initializer}
+    rounded: set[str] = set()
+    nodes: list[Any] = []
+    for node in graph.node:
+        weight = products.get(node.name)
+        if weight is None or _part(weight) not in parts:
+            nodes.append(node)
+            continue
+        values = to_array(held[node.input[1]])  # (K, N)
+        scale = np.maximum(np.abs(values).max(axis=0), 1e-12).astype(np.float32) / np.float32(_TOP)
+        graph.initializer.extend([from_array(np.rint(values / scale).astype(np.int8), f"{weight}.whole"),
+                                  from_array(scale, f"{weight}.scale")])
+        came = node.input[0]
+        if came not in rounded:  # two products may read the same
+            rounded.add(came)
+            low, high = ranges[weight]
+            step = max(high - low, 1e-12) / 255
+            graph.initializer.extend([from_array(np.array(step, np.float32), f"{came}.scale"),
+                                      from_array(np.array(np.clip(np.rint(-low / step), 0, 255), np.uint8), f"{came}.zero")])
+            nodes.append(helper.make_node("QuantizeLinear", [came, f"{came}.scale", f"{came}.zero"], [f"{came}.whole"]))
+        nodes.append(helper.make_node("MatMulIntegerToFloat", [f"{came}.whole", f"{weight}.whole", f"{came}.scale",
+                                                               f"{weight}.scale", f"{came}.zero"], list(node.output),
+                                      name=node.name, domain=_OWN))
+    if not rounded:
         return model
-    log = logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer")
-    level = log.level
-    try:
-        log.setLevel(logging.ERROR)
-        work = MatMulNBitsQuantizer(plain, bits=8, block_size=_BLOCK, is_symmetric=True, accuracy_level=_INT8_COMPUTE,
-                                    nodes_to_include=chosen)
-        work.process()
-    finally:
-        log.setLevel(level)
-    return bytes(work.model.model.SerializeToString())
+    del graph.node[:]
+    graph.node.extend(nodes)
+    if all(one.domain != _OWN for one in plain.opset_import):
+        plain.opset_import.append(helper.make_opsetid(_OWN, 1))
+    _drop_unread(graph)
+    return bytes(plain.SerializeToString())
 
 
 def _part(weight: str) -> str:
