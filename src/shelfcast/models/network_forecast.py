@@ -11,7 +11,7 @@ from shelfcast.models.profile import finish
 from shelfcast.models.quantiles import read_levels
 from shelfcast.nn.export import Runner
 from shelfcast.nn.surroundings import Surroundings, Who
-from shelfcast.nn.windows import SHELF_CELLS, batch_of, shelves_of
+from shelfcast.nn.windows import SHELF_CELLS, alike_in_size, batch_of, shelves_of
 from shelfcast.panel import SalesPanel
 
 _SERIES_A_RUN: Final = 512  # forecast at once
@@ -74,15 +74,15 @@ def _ask(runner: Runner, around: Surroundings, who: Who, groups: np.ndarray, blo
          count: int) -> _Said:
     """Stand at a column of a block and ask, some groups at a time."""
     view = around.look(block, who, origin=origin, steps=steps)
-    size = max(1, series // groups.shape[1])
     said = np.empty((len(block.sales), around.layout.horizon, count))
     middle, gate = np.empty((len(block.sales), around.layout.horizon)), np.empty(len(block.sales))
-    for start in range(0, len(groups), size):
-        some = groups[start:start + size]
-        q, m, g = runner.run(batch_of(view, some, who.place, links=around.links))
-        rows = some[:, (some >= 0).any(axis=0)]
-        real = rows >= 0
-        said[rows[real]], middle[rows[real]], gate[rows[real]] = q[real], m[real], g[real]
+    for chosen, size in alike_in_size(groups, series):  # padding would be reckoned with as much as places are
+        for start in range(0, len(chosen), size):
+            some = groups[chosen[start:start + size]]
+            q, m, g = runner.run(batch_of(view, some, who.place, links=around.links))
+            rows = some[:, (some >= 0).any(axis=0)]
+            real = rows >= 0
+            said[rows[real]], middle[rows[real]], gate[rows[real]] = q[real], m[real], g[real]
     return _Said(said, middle, view.expected, view.scale.astype(float), gate)
 
 

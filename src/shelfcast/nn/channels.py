@@ -30,6 +30,7 @@ Bands = Callable[[np.ndarray, Standing], np.ndarray]
 BANDS = (0.1, 0.5, 0.9)
 _OWN = 7  # channels of the series itself
 MOST_VALUES = 12  # of a text that get a channel of their own
+_AT_ONCE = 32  # series whose channels are put side by side
 FULL_SHELF = 0.95  # share of a period that an item could be bought, from which on sales are demand
 
 
@@ -302,8 +303,10 @@ def snapshot(block: Block, pooled: Pooled, scheme: Scheme, layout: Telling, *, o
                 shown.closed[:, at] & view.inside,
                 np.where(view.past & ~new[:, None], sold_out[:, np.minimum(at, width - 1)], 0.0), *layout.channels(view)]
     x = np.zeros((n, context + horizon, len(channels)), dtype=np.float32)
-    for k, values in enumerate(channels):
-        x[:, :, k] = np.nan_to_num(values)
+    for start in range(0, n, _AT_ONCE):  # so that what is written stays in the processor's cache until all channels are there
+        some = slice(start, start + _AT_ONCE)
+        for k, values in enumerate(channels):
+            x[some, :, k] = _known_or_zero(values[some] if values.ndim == 2 else values)
 
     ahead = origin + np.arange(1, horizon + 1)
     seen = ahead <= (width - 1 if last is None else last)
@@ -348,6 +351,11 @@ def usual_value(values: np.ndarray) -> np.ndarray:
     count = np.isfinite(values).sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(count > 0, np.nansum(values, axis=1, keepdims=True) / count, np.nan)
+
+
+def _known_or_zero(values: np.ndarray) -> np.ndarray:
+    """The same with 0 for nan."""
+    return values if values.dtype == bool else np.where(np.isnan(values), 0.0, values)
 
 
 def _sold_out(block: Block) -> np.ndarray:
