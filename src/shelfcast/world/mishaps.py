@@ -22,6 +22,7 @@ def _in_other_units(ledger: Ledger, rng: np.random.Generator) -> Ledger:
     n, steps = ledger.sold.shape
     at = rng.integers(0, steps, (n, 1)) if rng.random() < 0.5 else int(rng.integers(0, steps))
     who = rng.random((n, 1)) < rng.choice([0.02, 0.1, 1.0])
+    who[int(rng.integers(n))] = True
     factor = np.where(who & (np.arange(steps) >= at), rng.choice([1 / 12, 1 / 6, 1 / 2, 2.0, 6.0, 10.0, 12.0]), 1.0)
     return replace(ledger, sold=ledger.sold * factor, truth=ledger.truth * factor,
                    demand=None if ledger.demand is None else ledger.demand * factor)
