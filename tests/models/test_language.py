@@ -76,11 +76,11 @@ def test_a_saved_model_is_plain_files_and_forecasts_the_same_without_the_text_mo
 
 
 def test_a_training_that_was_ended_goes_on_to_the_same_weights(panel, tmp_path):
-    whole = fit(panel, tune="lora", folder=tmp_path / "a")
-    again = fit(panel, tune="lora", folder=tmp_path / "a")  # all steps are done: it is taken as it ended
+    whole = fit(panel, tune="lora", folder=tmp_path)
+    again = fit(panel, tune="lora", folder=tmp_path)  # all steps are done: it is taken as it ended
     assert again.training_.steps == 4 and all(np.array_equal(w, again.weights_[n]) for n, w in whole.weights_.items())
     with pytest.raises(SettingsError, match="another training"):
-        fit(panel, tune="frozen", folder=tmp_path / "a")
+        fit(panel, tune="frozen", folder=tmp_path)
 
 
 def test_where_history_is_short_the_profile_forecasts_and_says_why():
