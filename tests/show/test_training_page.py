@@ -84,3 +84,15 @@ def test_the_page_is_well_formed_and_written_whole(tmp_path):
 
 def test_a_training_of_no_rows_has_a_page():
     assert "Loss by step" in page(training(losses=()))
+
+
+def test_what_a_fine_tuning_was_worth_stands_before_and_after():
+    scores = pl.DataFrame({"sales": ["<b>shops"] * 2, "cutoff": ["2024-04-02"] * 2, "unseen": [True] * 2,
+                           "measure": ["SQL", "coverage 0.1-0.9"], "before": [0.5, 0.7], "after": [0.4, 0.8]})
+    text = page(training(), scores=scores, told="It is better.")
+    assert "It is better." in text and "learned 12,345 numbers" not in text, "what is told stands for the headline"
+    section = text[text.index('id="scores"'):text.index('id="settings"')]
+    assert "kept for this table alone" in section and "<b>" not in section
+    assert "<td>0.5<td>0.4<td>20" in section, "a fifth less"
+    assert "<td>0.7<td>0.8<td></tr>" in section, "of coverage less is not better"
+    assert 'id="scores"' not in page(training())
