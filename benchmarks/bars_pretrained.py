@@ -25,6 +25,7 @@ import finetune
 import pretrained_checks
 import pretrained_speed
 from bars_accuracy import public_tasks
+from blend import INSIDE
 from blend import run as blend_run
 from fev_retail import PRETRAINED, label
 from fev_retail import run as public_task
@@ -104,11 +105,11 @@ def worst_new() -> float:
 
 
 def lowered() -> int:
-    """Public tasks whose score the network lowers as a member beside `auto`, by an interval that leaves zero out."""
+    """Public tasks whose score the network lowers as a member of `auto`, by an interval that leaves zero out."""
     lows = []
     for name in BLENDED:
-        row = newest("blend_members", {"task": name, "first": "auto", "network": label(PRETRAINED), "share": None})
-        row = row or blend_run(public_tasks(), name, seed=0, options={}, share=None, members=("auto", PRETRAINED))
+        row = newest("blend_members", {"task": name, "first": "auto", "network": label(PRETRAINED), "share": INSIDE})
+        row = row or blend_run(public_tasks(), name, seed=0, options={}, share=None, members=("auto", PRETRAINED), inside=True)
         lows.append(float(str(row["low"])))
     return sum(low > 0 for low in lows)
 

@@ -50,7 +50,9 @@ _RECENT: Final = {"D": 28, "W": 26}
 
 def intermittent(make: Make, *, sets: Sequence[str] = SPARSE_SETS, count: int = 2,
                  most: int | None = None) -> list[Figure]:
-    """Skill over each rival in scaled quantile loss, with its interval; the same series for all.
+    """Skill over each rival in scaled quantile loss, and in that weighed by units, with intervals; the same series for all.
+
+    Naive errors of series that hardly ever sell are near nought, and a few of them rule a mean of scaled losses: so both are told.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ def intermittent(make: Make, *, sets: Sequence[str] = SPARSE_SETS, count: int = 
     for name in sets:
         panel, horizon, season = _sparse_set(name)
         losses: dict[str, list[tuple[pl.DataFrame, np.ndarray]]] = {who: [] for who in ("ours", *RIVALS)}
+        units: dict[str, list[tuple[pl.DataFrame, np.ndarray]]] = {who: [] for who in ("sold", *losses)}
         for window in windows(some_series(panel, most), horizon=horizon, count=count):
             sparse = demand_classes(window.past).is_in(list(_SPARSE)).to_numpy()
             fitted = make(horizon).fit(window.past)
@@ -72,11 +75,15 @@ def intermittent(make: Make, *, sets: Sequence[str] = SPARSE_SETS, count: int = 
                 cube = model.predict(window.past, horizon=horizon, levels=DECILES).quantiles[sparse] if who == "ours" else (
                     model.predict(some, horizon=horizon, levels=DECILES).quantiles)
                 losses[who].append((some.series, series_losses(truth, cube, past, season)))
-        found = laid_out(losses)
+                units[who].append((some.series, _lost(truth, cube)))
+            units["sold"].append((some.series, np.nansum(np.abs(truth), axis=1)))
+        found, lost = laid_out(losses), laid_out(units)
         figures += [Figure(check=INTERMITTENT, set=name, measure=f"SQL {who}", value=float(np.nanmean(np.nanmean(loss, axis=1))),
                            series=loss.shape[1], windows=len(loss)) for who, loss in found.items()]
         figures += [Figure.skill(paired_skill(found["ours"], found[who]), check=INTERMITTENT, set=name, measure=f"skill over {who}")
                     for who in RIVALS]
+        figures += [Figure.skill(_skill_by_units(lost["ours"], lost[who], lost["sold"]), check=INTERMITTENT, set=name,
+                                 measure=f"skill over {who}, by units") for who in RIVALS]
     return figures
 
 
@@ -159,8 +166,7 @@ def new_items(make: Make, *, sets: Mapping[str, Callable[[], SalesPanel]] | None
                          "past": np.repeat(region_past(sold, ~out, groups, DECILES)[:, None, :], horizon, axis=1)}
                 who_is_new = told.series.filter(pl.Series(out))
                 for who, cube in cubes.items():
-                    lost = 2 * np.nansum(pinball_losses(truth[out], cube[out], np.array(DECILES)).mean(axis=2), axis=1)
-                    losses[who].append((who_is_new, lost))
+                    losses[who].append((who_is_new, _lost(truth[out], cube[out])))
                 sizes["sold"].append((who_is_new, np.nansum(np.abs(truth[out]), axis=1)))
             found, sold_by = laid_out(losses), laid_out(sizes)["sold"]
             figures += [Figure(check=NEW, set=name, measure=f"WQL {who}{told_of(left)}", series=loss.shape[1], windows=len(loss),
@@ -169,6 +175,11 @@ def new_items(make: Make, *, sets: Mapping[str, Callable[[], SalesPanel]] | None
             figures += [Figure.skill(_skill_by_units(found["ours"], found[who], sold_by), check=NEW, set=name,
                                      measure=f"skill over {RATHER[who]}{told_of(left)}") for who in RATHER]
     return figures
+
+
+def _lost(truth: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """(N,) quantile loss of a window's known periods, units; mean over the deciles."""
+    return np.asarray(2 * np.nansum(pinball_losses(truth, quantiles, np.array(DECILES)).mean(axis=2), axis=1))
 
 
 def told_of(points: int) -> str:

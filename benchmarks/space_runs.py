@@ -7,9 +7,8 @@ import polars as pl
 from shelfcast.evaluate.backtest import measure
 from shelfcast.evaluate.contest import named_windows
 from shelfcast.models.base import Forecaster
-from shelfcast.models.registry import setting_names
 from shelfcast.names import LEVELS
-from shelfcast.workflow.choosing import make_forecaster
+from shelfcast.workflow.choosing import known_settings, make_forecaster
 from space_sets import SpaceSet
 
 
@@ -31,13 +30,13 @@ def fitted_on(one: SpaceSet, model: str, options: Mapping[str, object], *, seed:
 
 
 def settings_from(words: str, model: str) -> dict[str, object]:
-    """`name=value,name=value` as settings of a model: whole numbers, numbers, else texts."""
+    """`name=value,name=value` as settings of a model, or of `auto`: whole numbers, numbers, true and false, else texts."""
     out: dict[str, object] = {}
     for word in filter(None, words.split(",")):
         key, _, value = word.partition("=")
-        if key not in setting_names(model):
-            raise SystemExit(f"The model {model!r} has no setting {key!r}; it has {', '.join(setting_names(model))}.")
-        for kind in (int, float, str):
+        if key not in known_settings(model):
+            raise SystemExit(f"The model {model!r} has no setting {key!r}; it has {', '.join(known_settings(model))}.")
+        for kind in (int, float, lambda text: {"true": True, "false": False}.get(text, text)):
             try:
                 out[key] = kind(value)
                 break

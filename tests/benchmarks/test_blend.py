@@ -54,3 +54,18 @@ def test_a_row_says_who_was_blended_and_by_how_much_the_first_was_bettered(blend
 def test_a_share_of_nothing_leaves_the_first_member_as_it_is(blend):
     row = blend.run(tasks(), "shops", seed=0, options={}, share=0.0, members=("naive", "profile"))
     assert row["blend SQL"] == row["first SQL"] and row["skill"] == 0.0
+
+
+def test_inside_means_that_auto_itself_is_told_to_take_the_network(blend, monkeypatch):
+    asked: list[tuple[str, object]] = []
+    plain = blend.learn
+
+    def learn(task, panel, model, *, seed, options=None):
+        asked.append((model, options))
+        return plain(task, panel, "profile" if options else "naive", seed=seed)
+
+    monkeypatch.setattr(blend, "learn", learn)
+    monkeypatch.setattr(blend, "label", lambda *_: "pretrained (tiny 12345678)")
+    row = blend.run(tasks(), "shops", seed=0, options={"weights": "tiny"}, share=None, members=("auto", "pretrained"), inside=True)
+    assert asked[:3] == [("auto", None), ("pretrained", {"weights": "tiny"}), ("auto", {"pretrained": True, "weights": "tiny"})]
+    assert (row["share"], row["network"]) == ("inside", "pretrained (tiny 12345678)") and row["skill"] > 0
