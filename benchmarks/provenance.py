@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -73,6 +74,6 @@ def command() -> str:
     """The command that ran, without this machine's paths."""
     program = Path(sys.argv[0]).resolve()
     name = program.relative_to(HERE).as_posix() if program.is_relative_to(HERE) else program.name
-    # Where a result was kept on one machine is nobody else's business.
-    arguments = [Path(a).name if a.startswith(os.sep) else a for a in sys.argv[1:]]
+    # Where a result was kept, or weights lie, on one machine is nobody else's business.
+    arguments = [re.sub(r"(^|[=,])/(?:[^/=,]+/)*", r"\1", a) for a in sys.argv[1:]]
     return shlex.join(["python", f"benchmarks/{name}", *arguments])
