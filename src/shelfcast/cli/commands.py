@@ -164,7 +164,8 @@ Next    shelfcast forecast YOUR_SALES.csv --model pretrained --set weights={resu
 
 def compress(options: argparse.Namespace) -> int:
     """`shelfcast compress`"""
-    names = ("int8", "prune", "distil_into", "steps", "rise", "processes", "threads", "device", "precision", "seed", "drawn", "distinct")
+    names = ("int8", "prune", "distil_into", "steps", "rise", "processes", "threads", "device", "precision", "seed", "drawn",
+             "distinct")
     result = workflow.compress(options.weights, Path(options.out), options={k: getattr(options, k) for k in names},
                                resume=options.resume, minutes=options.minutes, say=_say(options), progress=progress.for_terminal())
     if options.json:

@@ -391,7 +391,7 @@ def _compress(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of matrix products (float32)")
     group.add_argument("--seed", metavar="N", type=_whole, default=0, help="seed of the first weights (0)")
     group.add_argument("--drawn", metavar="N", type=_whole, default=0, help="seed of the simulated retailers (0)")
-    parser.add_argument("--distinct", metavar="N", type=_whole, help="after so many retailers they come again (always new ones)")
+    group.add_argument("--distinct", metavar="N", type=_whole, help="after so many retailers they come again (always new ones)")
     _talk(parser)
 
 

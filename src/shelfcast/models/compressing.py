@@ -70,6 +70,7 @@ class CompressSettings:
     threads : of PyTorch
     seed : of the first weights and of what is drawn in training
     drawn : of the retailers
+    distinct : retailers to learn from, after which they come again; None: always new ones
     device : "cpu", "cuda", or None: a GPU where there is one
     """
 
@@ -88,6 +89,7 @@ class CompressSettings:
     threads: int = 1
     seed: int = 0
     drawn: int = 0
+    distinct: int | None = None
     device: str | None = None
 
     def __post_init__(self) -> None:
@@ -191,7 +193,7 @@ class _Work:
     def __init__(self, weights: Weights, folder: Path, settings: CompressSettings, progress: Progress | bool | None) -> None:
         self.weights, self.folder, self.settings, self.progress = weights, folder, settings, progress
         self.partial = partial_of(folder)
-        self.drawing = Drawing(seed=settings.drawn, series=settings.series, patch=PATCH)
+        self.drawing = Drawing(seed=settings.drawn, series=settings.series, patch=PATCH, distinct=settings.distinct)
         self.trained: dict[str, Trained] = {}
         self.told: list[str] = []
         self._rated: list[Batch] = []
@@ -239,7 +241,7 @@ class _Work:
         last, parameters = models[next(reversed(models))]
         if s.int8:
             worlds = self._worlds()
-            found = quantise(last, ranges_of(last, worlds), lambda model: loss_of(model, worlds), most=s.rise)
+            found = quantise(last, ranges_of(last, map(in_whole_tokens, worlds)), lambda model: loss_of(model, worlds), most=s.rise)
             self._tell_int8(found)
             models["int8"] = found.model, parameters
         table = measure(models, list(task.validation()))
@@ -328,7 +330,14 @@ class _Work:
 def loss_of(model: bytes, batches: Sequence[Batch]) -> float:
     """Mean pinball loss of an ONNX network over batches, each over that of the closed form, as in training."""
     runner = Runner(model, threads=1)
-    return float(np.mean([_loss(runner.run(batch)[0], batch) for batch in batches]))
+    return float(np.mean([_loss(runner.run(in_whole_tokens(batch))[0], batch) for batch in batches]))
+
+
+def in_whole_tokens(batch: Batch) -> Batch:
+    """A batch whose horizon is filled up with zeros to whole tokens, as an exported network wants it."""
+    short = -batch.anchor.shape[2] % PATCH
+    x = np.pad(batch.x, ((0, 0), (0, 0), (0, short), (0, 0)))
+    return replace(batch, x=x, anchor=np.pad(batch.anchor, ((0, 0), (0, 0), (0, short))))
 
 
 def measure(models: Mapping[str, tuple[bytes, int]], batches: Sequence[Batch]) -> tuple[Measured, ...]:
@@ -339,18 +348,19 @@ def measure(models: Mapping[str, tuple[bytes, int]], batches: Sequence[Batch]) -
     runners = {name: Runner(model, threads=1) for name, (model, _) in models.items()}
     losses: dict[str, list[float]] = {name: [] for name in models}
     below: dict[str, list[np.ndarray]] = {name: [] for name in models}
-    for batch in batches:
+    asked = [in_whole_tokens(batch) for batch in batches]
+    for batch, told in zip(batches, asked, strict=True):
         for name, runner in runners.items():  # also the first pass, which allocates
-            quantiles = runner.run(batch)[0]
+            quantiles = runner.run(told)[0][:, :, :batch.anchor.shape[2]]
             losses[name].append(_loss(quantiles, batch))
             below[name].append(_below(quantiles, batch))
     series = sum(int(batch.there.sum()) for batch in batches)
     seconds = np.zeros((_ROUNDS, len(models)))
     for k in range(_ROUNDS):
         for j, runner in enumerate(runners.values()):
-            for batch in batches:
+            for told in asked:
                 began = time.process_time()
-                runner.run(batch)
+                runner.run(told)
                 seconds[k, j] += time.process_time() - began
     return tuple(Measured(name, len(model), parameters, float(np.median(series / seconds[:, j])),
                           float(np.median(seconds[:, 0] / seconds[:, j])), float(np.mean(losses[name])),
@@ -360,7 +370,8 @@ def measure(models: Mapping[str, tuple[bytes, int]], batches: Sequence[Batch]) -
 
 def _loss(quantiles: np.ndarray, batch: Batch) -> float:
     nothing, told = torch.zeros(()), batch.tensors()
-    found = total_loss("pinball", told, (torch.from_numpy(quantiles), nothing, nothing), torch.tensor(LEVELS, dtype=torch.float32))
+    said = torch.from_numpy(np.ascontiguousarray(quantiles[:, :, :batch.anchor.shape[2]]))
+    found = total_loss("pinball", told, (said, nothing, nothing), torch.tensor(LEVELS, dtype=torch.float32))
     return float(found / closed_form_loss(told))
 
 

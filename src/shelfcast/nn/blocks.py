@@ -32,7 +32,8 @@ class FeedForward(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """(..., D) to (..., D), with the way around it."""
-        value, gate = self.enter(self.norm(h)).chunk(2, dim=-1)
+        hidden = self.leave.in_features
+        value, gate = self.enter(self.norm(h)).split([hidden, hidden], dim=-1)  # `chunk` becomes a sequence in ONNX: copied twice
         return h + self.dropout(self.leave(value * F.silu(gate)))
 
 
