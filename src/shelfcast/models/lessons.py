@@ -190,7 +190,7 @@ class Lessons:
     def validation(self) -> list[Batch]:
         """What is held back; shares are such that the mean over batches is the mean over panels of what `measure` says."""
         many = sum(len(lesson.held_back) for lesson in self._lessons)
-        found = []
+        found: list[Batch] = []
         for lesson, share in zip(self._lessons, self._shares, strict=True):
             masses = np.array([_mass(b) for b in lesson.held_back])
             each = many / len(self._lessons) * share * masses / masses.sum()

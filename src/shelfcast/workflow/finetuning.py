@@ -282,9 +282,9 @@ def _scores(one: _Own, weights: Path | None, settings: FinetuneSettings, say: Sa
     cutoff = str(one.panel.frequency.date(window.past.cutoff))
     say(f"{one.name}: measured on the {horizon:,} {one.panel.frequency.noun}s after {cutoff}, "
         + ("which neither the training nor its early stopping has seen." if one.unseen else "which early stopping has looked at."))
-    rows = [{"sales": one.name, "cutoff": cutoff, "unseen": one.unseen, "measure": m, "before": found[0].get(m),
-             "after": found[1].get(m)} for m in MEASURES]
-    return pl.DataFrame(rows, schema_overrides={"before": pl.Float64, "after": pl.Float64})
+    pairs = [{"sales": one.name, "cutoff": cutoff, "unseen": one.unseen, "measure": m, "before": found[0].get(m),
+              "after": found[1].get(m)} for m in MEASURES]
+    return pl.DataFrame(pairs, schema_overrides={"before": pl.Float64, "after": pl.Float64})
 
 
 def _save(one: _Own, weights: Path | None, folder: Path, settings: FinetuneSettings) -> Pretrained:
