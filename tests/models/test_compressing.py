@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("few_and_small")
 def weights(tmp_path_factory):
     """A folder of weights."""
     folder = tmp_path_factory.mktemp("weights")
-    write_tiny_pretrained(folder)
+    write_tiny_pretrained(folder, layers=1)
     return folder
 
 
