@@ -42,10 +42,9 @@ def said(*arguments):
 
 
 def test_compressed_weights_are_told_in_a_table_and_forecast_sales(weights, tmp_path):
-    code, out, talk = said("compress", weights, "--prune", "0.3", "--steps", "0", "--int8", "--rise", "0.5", "--out",
-                           tmp_path / "small")
+    code, out, talk = said("compress", weights, "--int8", "--rise", "0.5", "--out", tmp_path / "small")
     assert code == 0, talk
-    assert [line.split()[0] for line in out.splitlines()[2:5]] == ["before", "pruned", "int8"]
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["before", "int8"]
     assert "1.00 x" in out and f"--set weights={tmp_path / 'small'}" in out and "Eight bits add" in talk
     rows = [{"item": f"tea {k}", "date": date(2024, 1, 1) + timedelta(days=d), "sales": float((d * (k + 1)) % 7)}
             for k in range(3) for d in range(60)]

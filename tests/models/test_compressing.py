@@ -70,6 +70,7 @@ def test_pruned_weights_can_be_read_learned_from_and_are_fewer(weights, tmp_path
     assert not partial_of(tmp_path / "out").exists() and not found.trained
 
 
+@pytest.mark.slow
 def test_a_compression_that_was_stopped_goes_on_where_it_was(weights, tmp_path):
     asked = quick(distil_into="less", steps=3)
     through = compress(weights, tmp_path / "through", asked, progress=False)
