@@ -36,7 +36,7 @@ Loss = Callable[[nn.Module, Batch], Tensor]
 
 def unit_counts(network: SpaceTimeNetwork) -> dict[str, int]:
     """{block: units that it has}: heads of attention, hidden units of the rest."""
-    return {name: block.heads if isinstance(block, TimeAttention | PlaceAttention) else block.leave.in_features  # type: ignore[union-attr]
+    return {name: block.heads if isinstance(block, TimeAttention | PlaceAttention) else block.leave.in_features
             for name, block in network.named_modules() if type(block) in _CUTS}
 
 
@@ -57,7 +57,7 @@ def importance(network: SpaceTimeNetwork, batches: Iterable[Batch], loss: Loss) 
 
         return change
 
-    hooks = [blocks[name].leave.register_forward_pre_hook(masked(name)) for name in counts]  # type: ignore[union-attr,operator]
+    hooks = [blocks[name].leave.register_forward_pre_hook(masked(name)) for name in counts]
     try:
         for batch in batches:
             steep = torch.autograd.grad(loss(network, batch.tensors()), list(masks.values()), allow_unused=True)
