@@ -8,7 +8,9 @@ category at its place, or of the category anywhere where the place sells no othe
 others, and the quantiles of what the others sold in the last periods (28 days or 26 weeks).
 
 `sold out`: on the demo chain, whose truth is known, the forecast's mean over the units that were wanted, less 1. Series are `sold
-out` when they could not be bought for more than a twentieth of the 28 days before the cutoff.
+out` when they could not be bought for more than a twentieth of the 28 days before the cutoff. Windows fill a year, for what comes
+over the whole chain makes a single one far too high or too low (by up to a fifth). What empty shelves alone do is told beside it:
+the forecast's mean over that of the same model which was shown, as past sales, the units wanted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +46,7 @@ RATHER: Final = {"model": "mean of the category's forecasts", "past": "what the 
 SPARSE_SETS: Final = ("iowa", "online_retail")
 POINTS: Final = (0, 3)
 BIAS_SOLD_OUT: Final = f"bias against demand, {SOLD_OUT}"
+DUE_TO_SHELVES: Final = "what empty shelves do to the forecast, {}"
 _SPARSE: Final = ("intermittent", "lumpy")
 _RECENT: Final = {"D": 28, "W": 26}
 
@@ -216,7 +219,23 @@ def wanted(chain: DemoChain) -> pl.DataFrame:
     return chain.truth.days.select(ITEM, LOCATION, DATE, "demand", "mu")
 
 
-def sold_out(make: Make, *, count: int = 4, horizon: int = 28, chain: DemoChain | None = None) -> list[Figure]:
+def as_wanted(panel: SalesPanel, truth: pl.DataFrame) -> SalesPanel:
+    """The panel as it would be had no shelf been empty: what was wanted is what was sold; what nobody reported stays unknown.
+
+    Parameters
+    ----------
+    truth : item, location, date, `demand`
+    """
+    codes = panel.series.select(ITEM, LOCATION).with_columns(pl.int_range(len(panel), dtype=pl.UInt32).alias(SERIES))
+    told = truth.join(codes, on=[ITEM, LOCATION]).select(
+        SERIES, panel.frequency.number_of(pl.col(DATE)).cast(panel.rows.schema[PERIOD]).alias(PERIOD), "demand")
+    rows = panel.rows.join(told, on=[SERIES, PERIOD], how="left", maintain_order="left")
+    rows = rows.with_columns(pl.when(pl.col(SALES).is_not_null()).then(pl.col("demand").cast(pl.Float64)).alias(SALES))
+    gone = {name for name, kind in panel.covariates.items() if kind == "past"}
+    return replace(panel, rows=rows.drop("demand", *gone), covariates={k: v for k, v in panel.covariates.items() if k not in gone})
+
+
+def sold_out(make: Make, *, count: int = 13, horizon: int = 28, chain: DemoChain | None = None) -> list[Figure]:
     """Bias of the forecast's mean against the units wanted, of all series and of those that had been sold out; by window, and mean.
 
     Parameters
@@ -231,10 +250,13 @@ def sold_out(make: Make, *, count: int = 4, horizon: int = 28, chain: DemoChain 
         available = past.dense(context=28, covariates=(AVAILABLE,)).past[AVAILABLE]
         gone = np.nan_to_num(1 - np.nanmean(np.where(np.isfinite(available), available, 1.0), axis=1)) > 0.05
         mean = make(horizon).fit(past).predict(past, horizon=horizon).mean
+        full = as_wanted(past, truth_of)
+        whole = make(horizon).fit(full).predict(full, horizon=horizon).mean
         n = len(past)
         days = [past.frequency.date(past.cutoff + 1 + h) for h in range(horizon)]
         table = past.series.select(ITEM, LOCATION).with_columns(pl.Series("gone", gone))[np.repeat(np.arange(n), horizon)]
-        table = table.with_columns(pl.Series(DATE, days * n), pl.Series("mean", mean.ravel()), pl.lit(number).alias("window"))
+        table = table.with_columns(pl.Series(DATE, days * n), pl.Series("mean", mean.ravel()), pl.Series("whole", whole.ravel()),
+                                   pl.lit(number).alias("window"))
         parts.append(table.join(truth_of, on=[ITEM, LOCATION, DATE], how="inner"))  # what was taken off sale wants nothing
     cells, figures = pl.concat(parts), list[Figure]()
     for measure, some in ((ALL_SERIES, cells), (SOLD_OUT, cells.filter("gone"))):
@@ -244,6 +266,11 @@ def sold_out(make: Make, *, count: int = 4, horizon: int = 28, chain: DemoChain 
             figures.append(Figure(check=SOLD_OUT, set="demo", measure=f"bias against {truth}, {measure}", value=float(total),
                                   low=float(by.min()), high=float(by.max()),  # type: ignore[arg-type]
                                   series=some.select(ITEM, LOCATION).n_unique(), windows=len(parts)))
+        by = some.group_by("window").agg(pl.col("mean", "whole").sum()).select(pl.col("mean") / pl.col("whole") - 1)["mean"]
+        figures.append(Figure(check=SOLD_OUT, set="demo", measure=DUE_TO_SHELVES.format(measure),
+                              value=float(some["mean"].sum() / some["whole"].sum() - 1), low=float(by.min()),  # type: ignore[arg-type]
+                              high=float(by.max()), series=some.select(ITEM, LOCATION).n_unique(),  # type: ignore[arg-type]
+                              windows=len(parts)))
     recorded = cells.filter("gone").join(chain.history.select(ITEM, LOCATION, DATE, SALES), on=[ITEM, LOCATION, DATE], how="left")
     figures.append(Figure(check=SOLD_OUT, set="demo", measure="recorded sales over demand, sold out, less 1", windows=len(parts),
                           value=float(recorded[SALES].sum() / recorded["demand"].sum() - 1),

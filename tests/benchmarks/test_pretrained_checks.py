@@ -217,6 +217,18 @@ def test_who_forecasts_demand_has_no_bias_and_who_forecasts_recorded_sales_has(p
     assert sold[module.BIAS_SOLD_OUT].value < -0.01
 
 
+def test_without_empty_shelves_the_past_is_what_was_wanted_and_nothing_tells_of_stock(part):
+    module = part("checks_regimes")
+    chain = demo_chain(ChainSettings(places=2, items=4, days=200, horizon=14, stocking=Stocking(safety=-1.0, fails=0.3)))
+    panel = importlib.import_module("space_sets").panel_of(chain, by=ITEM)
+    full = module.as_wanted(panel, module.wanted(chain))
+    sold, wanted = panel.dense(covariates=()).sales, full.dense(covariates=()).sales
+    np.testing.assert_array_equal(np.isfinite(sold), np.isfinite(wanted))
+    assert np.nansum(wanted) > 1.02 * np.nansum(sold) and not np.nanmin(wanted - sold) < 0
+    assert "past" not in full.covariates.values()
+    np.testing.assert_array_equal(full.given("price", 14), panel.given("price", 14))
+
+
 # -- rows ---------------------------------------------------------------------------------------------------------------
 
 
