@@ -1,10 +1,10 @@
-"""Does pretraining work here? A toy network, two minutes on the processor: a falling loss, and skill above the seasonal naive forecast.
+"""Does pretraining work here? A toy network, two minutes on the processor: a falling loss, and skill over seasonal naive.
 
     python benchmarks/pretrain_check.py [STEPS]
 
-Trains the size `toy` on simulated retailers for so many STEPS (150), then forecasts simulated retailers that it has not seen, beside
-the seasonal naive forecast and the closed-form profile from which the network starts. Ends with 1 where the loss did not fall, or the
-skill over the naive forecast is not above zero.
+Trains the size `toy` on simulated retailers for so many STEPS (150), then forecasts simulated retailers that it has not seen,
+beside the seasonal naive forecast and the closed-form profile from which the network starts. Ends with 1 where the loss did not
+fall, or the skill over the naive forecast is not above zero.
 """
 
 import sys

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
-from shelfcast.models.finetuning import AdaptSettings, finetune, has_room, windows_held_back, write_adapted
+from shelfcast.models.finetuning import LEAST_GAIN, SHARES, AdaptSettings, finetune, has_room, windows_held_back, write_adapted
 from shelfcast.models.lessons import Lessons, LessonSettings
 from shelfcast.models.pretrained import CARD, TENSORS, Pretrained, PretrainedSettings
 from shelfcast.models.pretraining import read_network
@@ -81,8 +81,9 @@ def test_zero_shot_loses_exactly_one():
 
 
 def test_what_is_learned_is_better_on_what_was_held_back(learned):
-    assert learned.better and learned.after[0] < learned.before[0] and learned.ratio == pytest.approx(learned.training.best_loss,
-                                                                                                      rel=1e-3)
+    assert learned.better and learned.after[0] < learned.before[0]
+    assert learned.share in SHARES
+    assert learned.ratio <= learned.training.best_loss * (1 + 1e-3), "the mixture is no worse than all of it"
     assert "full: " in learned.told and "of zero-shot's after" in learned.told
 
 
@@ -104,7 +105,7 @@ def test_its_weights_forecast_what_the_network_says(learned, tmp_path):
 def test_where_no_step_is_better_the_zero_shot_weights_are_kept_and_it_is_said(tmp_path):
     """At a rate at which weights are thrown about."""
     found = finetune([(shop(), HORIZON)], asked(method="full", rate=0.9, steps=6), progress=False)
-    assert not found.better and found.ratio > 1 and "no step was better than zero-shot" in found.told
+    assert not found.better and found.ratio > 1 - LEAST_GAIN and "nothing was better than zero-shot" in found.told
     own = network().state_dict()
     assert all(torch.equal(v, own[k]) for k, v in found.network.state_dict().items())
     write_adapted(tmp_path, found)
@@ -113,7 +114,7 @@ def test_where_no_step_is_better_the_zero_shot_weights_are_kept_and_it_is_said(t
 
 def test_low_rank_updates_end_as_an_ordinary_network(tmp_path):
     pytest.importorskip("peft", reason="needs the extra adapt")
-    found = finetune([(shop(), HORIZON)], asked(method="lora", rank=2), progress=False)
+    found = finetune([(shop(), HORIZON)], asked(method="lora", rank=2, rate=3e-3), progress=False)
     assert found.better and found.network.state_dict().keys() == network().state_dict().keys()
     assert found.moved < sum(p.numel() for p in found.network.parameters())
     write_adapted(tmp_path, found)

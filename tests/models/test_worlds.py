@@ -11,7 +11,8 @@ SMALL = Drawing(seed=3, series=24, regimes=("monthly",))
 
 
 def same(one: object, other: object) -> bool:
-    return all(np.array_equal(getattr(one, k), getattr(other, k), equal_nan=True) for k in ("x", "anchor", "static", "truth", "scale"))
+    names = ("x", "anchor", "static", "truth", "scale")
+    return all(np.array_equal(getattr(one, k), getattr(other, k), equal_nan=True) for k in names)
 
 
 def test_a_batch_is_a_function_of_seed_and_number() -> None:

@@ -1,7 +1,9 @@
 """Fine-tuning: a pretrained network learns from a customer's own sales, and is kept only where it forecasts them better.
 
 The zero-shot network is scored first, on windows that are held back. Then those numbers move that the method moves (`nn.adapt`),
-at a small rate, until no validation is better. If none was better than zero-shot, the zero-shot weights are the result.
+at a small rate, until no validation is better. What was learned is mixed with what was known in the share that validation likes
+best (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). If no mixture is clearly better than zero-shot, the zero-shot
+weights are the result.
 """
 
 import sys
@@ -28,8 +30,11 @@ from shelfcast.nn.training import Trained, TrainingSettings, train
 from shelfcast.panel import SalesPanel
 from shelfcast.progress import Progress
 
-RATES: Final[Mapping[str, float]] = MappingProxyType({"frozen": 1e-3, "top": 5e-4, "lora": 5e-4, "full": 2e-4})
+RATES: Final[Mapping[str, float]] = MappingProxyType({"frozen": 5e-4, "top": 2e-4, "lora": 3e-4, "full": 1e-4})
 """Highest learning rate of each method, where none is given."""
+SHARES: Final = (0.25, 0.5, 0.75, 1.0)
+"""Of what was learned, that are tried."""
+LEAST_GAIN: Final = 0.005  # of validation loss: less does not carry over to windows that validation has not seen
 MOST_WINDOWS: Final = 2  # that are held back for validation where nobody says
 _SHARE_HELD_BACK: Final = 0.2  # of the history, at most, where nobody says
 
@@ -100,8 +105,9 @@ class Adapted:
     Attributes
     ----------
     network : an ordinary one: with what was learned, or, where that was no better, as it was before
-    better : whether what was learned beat zero-shot on the windows held back, in the mean over panels
-    before, after : loss of each panel on its windows held back, zero-shot and with what was learned
+    better : whether what was learned beat zero-shot on the windows held back, in the mean over panels, by `LEAST_GAIN` at least
+    share : of what was learned, in the mixture with what was known before, that was best there
+    before, after : loss of each panel on its windows held back, zero-shot and with that mixture
     moved : how many numbers moved
     windows : held back of each panel
     training : how it went; its losses are shares of the zero-shot loss
@@ -112,6 +118,7 @@ class Adapted:
 
     network: SpaceTimeNetwork
     better: bool
+    share: float
     before: tuple[float, ...]
     after: tuple[float, ...]
     moved: int
@@ -132,9 +139,10 @@ class Adapted:
         windows = "the window" if sum(self.windows) == 1 else "the windows"
         if self.better:
             return (f"{self.settings.method}: {self.moved:,} numbers moved, and on {windows} held back the loss is "
-                    f"{self.ratio:.4f} of zero-shot's after {self.training.best_step:,} steps.")
-        return (f"{self.settings.method}: no step was better than zero-shot on {windows} held back (the best had "
-                f"{self.ratio:.4f} of its loss), so the zero-shot weights are kept as they are.")
+                    f"{self.ratio:.4f} of zero-shot's after {self.training.best_step:,} steps ({self.share:.0%} of what was "
+                    f"learned, the rest as it was).")
+        return (f"{self.settings.method}: nothing was better than zero-shot by {LEAST_GAIN:.1%} on {windows} held back (the best "
+                f"had {self.ratio:.4f} of its loss), so the zero-shot weights are kept as they are.")
 
 
 def finetune(panels: Sequence[tuple[SalesPanel, int]], settings: AdaptSettings = AdaptSettings(), *, folder: Path | None = None,
@@ -176,12 +184,15 @@ def finetune(panels: Sequence[tuple[SalesPanel, int]], settings: AdaptSettings =
             network = adapt.adapt(read_network(base.folder, base.card), s.method, layers=s.layers, rank=s.rank, seed=s.seed)
             moved = parameters_of(network)
             trained = train(network, lessons, _training(s), folder=folder, callbacks=callbacks, progress=progress)
-            tuned = adapt.merged(network)
-            after = lessons.measure(tuned)
+            learned = adapt.merged(network)
+            tried = {share: lessons.measure(adapt.mixed(plain, learned, share)) for share in SHARES}
     finally:
         torch.set_num_threads(threads)
-    better = bool(np.mean(after / before) < 1.0)
-    return Adapted(tuned if better else plain, better, tuple(before.tolist()), tuple(after.tolist()), moved, counts,
+    share = min(SHARES, key=lambda s: float(np.mean(tried[s] / before)))
+    after = tried[share]
+    better = bool(np.mean(after / before) < 1.0 - LEAST_GAIN)
+    network = adapt.mixed(plain, learned, share) if better else plain
+    return Adapted(network, better, share, tuple(before.tolist()), tuple(after.tolist()), moved, counts,
                    _record(plain, moved, trained, s), base, tuple(p.fingerprint() for p, _ in panels), s)
 
 
@@ -215,7 +226,7 @@ def write_adapted(folder: Path, adapted: Adapted) -> None:
             "kept": "fine-tuned" if adapted.better else "zero-shot", "settings": asdict(adapted.settings), "moved": adapted.moved,
             "base": card["files"][TENSORS], "base_finetuning": card.get("finetuning"), "sales": list(adapted.fingerprints),
             "before": list(adapted.before), "after": list(adapted.after), "windows": list(adapted.windows),
-            "best_step": adapted.training.best_step},
+            "share": adapted.share, "best_step": adapted.training.best_step},
         "command": " ".join(["shelfcast", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])}
     write_weights(folder, adapted.network, about, precision=torch.float32)
 

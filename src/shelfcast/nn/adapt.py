@@ -116,3 +116,13 @@ def merged_state(network: nn.Module) -> dict[str, Tensor]:
             number += sum(updates[owner].get_delta_weight(active) for active in updates[owner].active_adapters)
         found[f"{owner}.{rest.removeprefix('base_layer.')}"] = number
     return found
+
+
+@torch.no_grad()
+def mixed(one: SpaceTimeNetwork, other: SpaceTimeNetwork, share: float) -> SpaceTimeNetwork:
+    """A network between two of the same settings, number by number: `share` of the other."""
+    found = type(one)(one.settings)
+    values = other.state_dict()
+    found.load_state_dict({name: torch.lerp(value, values[name], share) for name, value in one.state_dict().items()})
+    found.eval()
+    return found
