@@ -25,7 +25,7 @@ from shelfcast.models.network_forecast import run_network
 from shelfcast.models.profile import Profile, require_fitted
 from shelfcast.names import LEVELS
 from shelfcast.nn.export import Runner
-from shelfcast.nn.universal import Universal
+from shelfcast.nn.universal import CHANNELS, Universal
 from shelfcast.panel import SalesPanel
 
 FORMAT: Final = 1
@@ -117,6 +117,10 @@ def read_weights(name: str | Path) -> Weights:
         raise WeightsError(f"There are no pretrained weights {shorten_path(name)!r}: neither in the box "
                            f"({', '.join(boxed()) or 'empty'}) nor as a folder with {CARD} and {GRAPH}. Name others (--set "
                            f"weights=tiny), or make some with `shelfcast pretrain`.") from error
+    if card["network"].get("channels") != CHANNELS:
+        raise WeightsError(f"The weights in {shorten_path(folder)!r} read {card['network'].get('channels')} channels, and this "
+                           f"version tells {CHANNELS}: they are of another one. Take those that came with it, or make some with "
+                           f"`shelfcast pretrain`.")
     if written != FORMAT:
         raise WeightsError(f"The weights in {shorten_path(folder)!r} are of format {shorten(written)}, and this version reads "
                            f"format {FORMAT}; take those that came with it.")

@@ -28,7 +28,7 @@ Bands = Callable[[np.ndarray, Standing], np.ndarray]
 """From forecasts in units (N, H) and what is known of the series to quantiles around them (N, H, 3) at `BANDS`, rising."""
 
 BANDS = (0.1, 0.5, 0.9)
-_OWN = 7  # channels of the series itself
+OWN = 7  # channels of the series itself
 MOST_VALUES = 12  # of a text that get a channel of their own
 _AT_ONCE = 32  # series whose channels are put side by side
 FULL_SHELF = 0.95  # share of a period that an item could be bought, from which on sales are demand
@@ -208,7 +208,7 @@ def learn_layout(block: Block, scheme: Scheme, *, context: int, horizon: int) ->
 def covariate_channels(scheme: Scheme, layout: Layout) -> range:
     """Where the covariates stand: after sales, what was expected, last year, closed and sold out, and before the calendar."""
     texts = sum(min(len(values), MOST_VALUES) for values in (scheme.texts or {}).values())
-    return range(_OWN, _OWN + len(scheme.flags) + texts + len(layout.numbers) + len(layout.past))
+    return range(OWN, OWN + len(scheme.flags) + texts + len(layout.numbers) + len(layout.past))
 
 
 @dataclass(frozen=True)

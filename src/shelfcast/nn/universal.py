@@ -15,7 +15,7 @@ from shelfcast.features.calendar import christmas, easter, start_days, thanksgiv
 from shelfcast.features.scheme import Scheme
 from shelfcast.features.table import BASE_TERMS, pooled_indexes
 from shelfcast.names import AVAILABLE, STOCK
-from shelfcast.nn.channels import Scaling, View, usual_value
+from shelfcast.nn.channels import BANDS, OWN, Scaling, View, usual_value
 from shelfcast.periods import Frequency
 
 FLAGS: Final = 4  # slots of covariates of 0 and 1, values of texts among them
@@ -25,6 +25,9 @@ UNITS: Final = ("h", "D", "W", "M")  # quarters and years are told as months are
 _SERIES_TERMS: Final = ("middle/long", "short/middle", "own slope year ago", "item slope year ago", "place slope year ago",
                         "all slope year ago", "own growth", "item growth", "place growth")
 _SHAPES: Final = ("item year ago", "place year ago", "all year ago")
+_CALENDAR: Final = 18
+CHANNELS: Final = OWN + len(BANDS) + 1 + len(_SHAPES) + FLAGS + NUMBERS + RECORDS + _CALENDAR
+"""How many there are: weights that read another number were trained by another version."""
 _AHEAD: Final = 5.0  # days over which the nearness of a feast fades
 
 
