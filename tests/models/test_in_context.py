@@ -11,7 +11,8 @@ from shelfcast.models.in_context import InContext, undo_sold_out
 from shelfcast.nn.batch import ABOVE_CHANNEL, BELOW_CHANNEL, MIDDLE_CHANNEL
 from shelfcast.nn.universal import CHANNELS
 from shelfcast.nn.windows import batch_of, shelves_of
-from shelfcast.panel import SalesPanel
+from shelfcast.panel import CovariateTable, SalesPanel
+from shelfcast.periods import Frequency
 from shelfcast.world.prior import draw_world
 
 DAYS = [date(2024, 1, 1) + timedelta(k) for k in range(5)]
@@ -35,6 +36,26 @@ def test_a_shelf_that_was_half_empty_tells_what_a_full_one_would_have_sold() -> 
     assert undo_sold_out(panel).rows["sales"].to_list() == [10.0, 12.0, None, None, 9.0]
 
 
+def test_what_was_undone_is_not_undone_again() -> None:
+    frame = pl.DataFrame({"item": "a", "location": "x", "date": DAYS, "sales": [10.0, 6.0, 0.0, 1.0, 9.0],
+                          "available": [1.0, 0.5, 0.0, 0.1, 0.97]})
+    once = undo_sold_out(SalesPanel.from_frame(frame, freq="D", past=["available"]))
+    assert once.holds == "demand"
+    assert undo_sold_out(once) is once
+
+
+def test_a_record_of_availability_in_a_file_of_its_own_counts_as_well() -> None:
+    frame = pl.DataFrame({"item": "a", "location": "x", "date": DAYS, "sales": [10.0, 6.0, 0.0, 1.0, 9.0]})
+    apart = pl.DataFrame({"item": "a", "period": [Frequency.parse("D").number(d) for d in DAYS],
+                          "available": [1.0, 0.5, 0.0, 0.1, 0.97]})
+    panel = SalesPanel.from_frame(frame, freq="D")
+    told = replace(panel, covariates={"available": "past"}, tables=(CovariateTable(apart),))
+    assert undo_sold_out(told).rows["sales"].to_list() == [10.0, 12.0, None, None, 9.0]
+    sparse = replace(told, rows=told.rows.filter(pl.col("sales") > 0), absent="zero")
+    seen = undo_sold_out(sparse).dense().sales[0]
+    np.testing.assert_array_equal(seen, [10.0, 12.0, np.nan, np.nan, 9.0])
+
+
 def test_without_such_a_record_sales_stay_what_they_are() -> None:
     frame = pl.DataFrame({"item": "a", "location": "x", "date": DAYS, "sales": [10.0, 6.0, 0.0, 1.0, 9.0]})
     panel = SalesPanel.from_frame(frame, freq="D")
@@ -42,11 +63,21 @@ def test_without_such_a_record_sales_stay_what_they_are() -> None:
 
 
 def test_nothing_that_is_told_depends_on_the_future() -> None:
+    """Sales of the last periods are in the panel when its past is read, but not when a window before them is looked at."""
     world = draw_world(40, regime="brands")
     cutoff = world.panel.cutoff - 8
-    changed = replace(world.panel, rows=world.panel.rows.with_columns(
-        pl.when(pl.col("period") > cutoff).then(pl.col("sales") * 7 + 3).otherwise(pl.col("sales")).alias("sales")))
-    np.testing.assert_array_equal(told(cut(world.panel, cutoff)), told(cut(changed, cutoff)))
+    past = cut(world.panel, cutoff)
+    seen = InContext.of(past, context=64, horizon=8)
+    looks = []
+    for panel in (world.panel, replace(world.panel, rows=world.panel.rows.with_columns(
+            pl.when(pl.col("period") > cutoff).then(pl.col("sales") * 7 + 3).otherwise(pl.col("sales")).alias("sales")))):
+        around = seen.around(past, horizon=8)
+        who, reach = around.who(past.series), around.scheme.rhythm.context
+        rows = [k for k, s in enumerate(panel.series["start"]) if s <= cutoff]
+        block = around.block_of(panel.select(rows), context=reach + 8, horizon=0)
+        looks.append(around.look(block, who, origin=reach - 1))
+    np.testing.assert_array_equal(looks[0].x, looks[1].x)
+    assert not np.array_equal(looks[0].truth, looks[1].truth, equal_nan=True), "the future did change"
 
 
 def test_past_errors_are_told_over_the_horizon_in_order_and_not_before() -> None:

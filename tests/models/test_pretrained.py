@@ -70,6 +70,38 @@ def test_far_ahead_it_rolls_and_the_beginning_stays_what_it_was() -> None:
     assert np.median(width[:, 128:].mean(axis=1) / width[:, 121:128].mean(axis=1)) > 0.9
 
 
+def test_far_ahead_what_sells_now_and_then_sells_as_often_as_before() -> None:
+    days = [date(2023, 1, 1) + timedelta(k) for k in range(400)]
+    generator = np.random.default_rng(5)
+    frame = pl.concat([pl.DataFrame({"item": f"i{k}", "location": "x", "date": days,
+                                     "sales": (generator.random(400) < 0.2).astype(float)}) for k in range(12)])
+    panel = SalesPanel.from_frame(frame, freq="D")
+    mean = Pretrained(PretrainedSettings(horizon=256)).fit(panel).predict(panel, horizon=256).mean.mean(axis=0)
+    assert 0.12 < mean[:128].mean() < 0.28
+    assert 0.7 < mean[128:].mean() / mean[:128].mean() < 1.4
+
+
+def test_sales_net_of_returns_may_have_a_mean_below_zero() -> None:
+    days = [date(2023, 1, 1) + timedelta(k) for k in range(200)]
+    generator = np.random.default_rng(6)
+    frame = pl.concat([pl.DataFrame({"item": f"i{k}", "location": "x", "date": days, "sales": generator.normal(-3.0, 1.0, 200)})
+                       for k in range(6)])
+    panel = replace(SalesPanel.from_frame(frame, freq="D"), net_of_returns=True)
+    made = Pretrained(PretrainedSettings(horizon=14)).fit(panel).predict(panel, horizon=14)
+    assert made.mean.mean() < -1.5
+
+
+@pytest.mark.parametrize("unit", ["Q", "Y"])
+def test_quarters_and_years_are_forecast_too(unit: str) -> None:
+    months = {"Q": 3, "Y": 12}[unit]
+    dates = [date(1990 + (k * months) // 12, (k * months) % 12 + 1, 1) for k in range(24)]
+    frame = pl.concat([pl.DataFrame({"item": f"i{k}", "location": "x", "date": dates, "sales": [100.0 + 10 * k] * 24})
+                       for k in range(3)])
+    panel = SalesPanel.from_frame(frame, freq=unit)
+    made = Pretrained(PretrainedSettings(horizon=4)).fit(panel).predict(panel, horizon=4)
+    np.testing.assert_allclose(made.mean, 100.0 + 10 * np.arange(3)[:, None] * np.ones(4), rtol=0.15)
+
+
 def test_the_longest_context_is_taken_and_a_longer_one_is_refused() -> None:
     past, _ = past_and_truth("fast", 32, 28)
     made = Pretrained(PretrainedSettings(context=MOST_CONTEXT, horizon=28)).fit(past).predict(past, horizon=28)
@@ -103,7 +135,7 @@ def test_a_new_item_is_forecast_from_its_siblings() -> None:
     assert 15 < made.mean[at].mean() < 70  # 42, if it sells there as its siblings do; nobody told that it sold anything
 
 
-def test_the_order_and_number_of_series_asked_at_once_change_nothing() -> None:
+def test_the_number_of_series_asked_at_once_changes_nothing() -> None:
     past, _ = past_and_truth("monthly", 24, 6)
     model = Pretrained(PretrainedSettings(horizon=6)).fit(past)
     few = Pretrained(PretrainedSettings(horizon=6, series=1)).fit(past)
@@ -140,6 +172,7 @@ def test_weights_that_were_changed_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_weights_in_the_box_were_trained_on_simulated_sales_alone() -> None:
+    assert "tiny" in boxed()
     for name in boxed():
         assert read_weights(name).card["trained_on"].startswith("simulated sales only")
 

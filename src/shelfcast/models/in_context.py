@@ -15,11 +15,11 @@ from shelfcast.features.pooled import Pooled
 from shelfcast.features.table import Standing
 from shelfcast.models.boosted_rows import draw_sample, pool_panel
 from shelfcast.models.profile import Profile, ProfileSettings, apply_coefficients
-from shelfcast.names import AVAILABLE, SALES
+from shelfcast.names import AVAILABLE, ITEM, LOCATION, SALES
 from shelfcast.nn.channels import BANDS, FULL_SHELF
 from shelfcast.nn.surroundings import Surroundings
 from shelfcast.nn.universal import Universal
-from shelfcast.panel import SalesPanel
+from shelfcast.panel import PERIOD, SERIES, CovariateTable, SalesPanel
 
 MOST_CONTEXT: Final = 1_024
 MOST_AHEAD: Final = 128
@@ -81,10 +81,36 @@ class InContext:
 def undo_sold_out(panel: SalesPanel) -> SalesPanel:
     """The panel with what would have sold in periods that were sold out in part, and nothing known of those that were so in most.
 
-    What sells in a share of a period sells in proportion over the whole of it; under a few hours left that says too little.
+    What sells in a share of a period sells in proportion over the whole of it; under a quarter left that says too little. A panel
+    that holds demand already stays as it is.
     """
-    if panel.covariates.get(AVAILABLE) != "past" or AVAILABLE not in panel.rows.columns:
+    if panel.covariates.get(AVAILABLE) != "past" or panel.holds == "demand":
         return panel
+    rows = panel.rows
+    if AVAILABLE not in rows.columns:
+        rows = rows.with_columns(pl.lit(None, dtype=pl.Float64).alias(AVAILABLE))
+    for table in panel.tables:
+        if AVAILABLE in table.values:
+            rows = _with_shares(rows, panel, table)
     share = pl.col(AVAILABLE)
     whole = pl.when(share < _LEAST_SHARE).then(None).when(share < FULL_SHELF).then(pl.col(SALES) / share).otherwise(pl.col(SALES))
-    return replace(panel, rows=panel.rows.with_columns(whole.alias(SALES)))
+    undone = rows.with_columns(whole.alias(SALES)).select(*panel.rows.columns)
+    return replace(panel, rows=undone, holds="demand")
+
+
+def _with_shares(rows: pl.DataFrame, panel: SalesPanel, table: CovariateTable) -> pl.DataFrame:
+    """Rows with the shares of a table filled in; a sold-out period of the past that has no row gets one, so that it is no zero."""
+    told = table.frame.select(*table.keys, pl.col(AVAILABLE).cast(pl.Float64).alias("told"))
+    series = panel.series.select(ITEM, LOCATION, "start").with_row_index(SERIES)
+    series = series.with_columns(pl.col(SERIES).cast(rows.schema[SERIES]))
+    keys = [k for k in table.keys if k != PERIOD]
+    spread = series.join(told, on=keys, how="inner") if keys else series.join(told, how="cross")
+    if PERIOD not in spread.columns:
+        return rows.join(spread.select(SERIES, "told"), on=SERIES, how="left").with_columns(
+            pl.coalesce(AVAILABLE, "told").alias(AVAILABLE)).drop("told")
+    spread = spread.filter(pl.col(PERIOD).is_between(pl.col("start"), panel.cutoff)).select(
+        SERIES, pl.col(PERIOD).cast(rows.schema[PERIOD]), "told")
+    filled = rows.join(spread, on=[SERIES, PERIOD], how="left").with_columns(pl.coalesce(AVAILABLE, "told").alias(AVAILABLE))
+    absent = spread.filter(pl.col("told") < FULL_SHELF).join(rows, on=[SERIES, PERIOD], how="anti")
+    more = absent.select(SERIES, PERIOD, pl.lit(0.0).alias(SALES), pl.col("told").alias(AVAILABLE))
+    return pl.concat([filled.drop("told"), more], how="diagonal_relaxed").sort(SERIES, PERIOD)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from shelfcast.features.block import Block
 from shelfcast.models.profile import finish
-from shelfcast.models.quantiles import read_levels
+from shelfcast.models.quantiles import mean_of, read_levels
 from shelfcast.nn.export import Runner
 from shelfcast.nn.surroundings import Surroundings, Who
 from shelfcast.nn.windows import SHELF_CELLS, alike_in_size, batch_of, shelves_of
@@ -18,8 +18,8 @@ _SERIES_A_RUN: Final = 512  # forecast at once
 
 
 def run_network(runner: Runner, panel: SalesPanel, around: Surroundings, *, horizon: int, have: Sequence[float],
-                levels: Sequence[float], negative: bool, series: int = _SERIES_A_RUN,
-                rolls: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                levels: Sequence[float], negative: bool, series: int = _SERIES_A_RUN, rolls: bool = False,
+                mean: Literal["network", "quantiles"] = "network") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Quantiles (N, H, Q) and mean (N, H), in units, and the weight of the other places (N,).
 
     Parameters
@@ -27,14 +27,15 @@ def run_network(runner: Runner, panel: SalesPanel, around: Surroundings, *, hori
     have, levels : probabilities that the network gives, and that are wanted
     negative : sales may be below zero
     series : asked at once, about
-    rolls : beyond the layout's horizon the network is asked again, as if its medians had been sold, and its quantiles there lie no
+    rolls : beyond the layout's horizon the network is asked again, as if its means had been sold, and its quantiles there lie no
         nearer to the median than they did at the end of the pass before; else the mean correction of the last season is kept
+    mean : "network": what the network says; "quantiles": that of its quantiles, for one that learned on sales above zero alone
     """
     who, scheme, layout = around.who(panel.series), around.scheme, around.layout
     passes = -(-horizon // layout.horizon) if rolls else 1
     context, steps = max(scheme.rhythm.context, layout.context), max(horizon, passes * layout.horizon)
     quantiles = np.empty((len(panel), horizon, len(levels)))
-    mean, gate = np.empty((len(panel), horizon)), np.empty(len(panel))
+    means, gate = np.empty((len(panel), horizon)), np.empty(len(panel))
     most = max(1, SHELF_CELLS // (context + steps))
     for shelf in shelves_of(who.run, who.rank, most=most, most_places=around.most_places):
         part = who.take(shelf.rows)
@@ -46,17 +47,19 @@ def run_network(runner: Runner, panel: SalesPanel, around: Surroundings, *, hori
                        season=scheme.rhythm.season)
         middle = min(range(len(have)), key=lambda i: abs(have[i] - 0.5))
         for more in range(1, passes):
-            block = _lived(block, np.sinh(q[:, -layout.horizon:, middle]) * scale)
+            block = _lived(block, m[:, -layout.horizon:] * scale)
             later = _ask(runner, around, part, shelf.groups, block, origin=context - 1 + more * layout.horizon,
                          steps=layout.horizon, series=series, count=len(have))
             told = np.arcsinh(later.quantiles * (later.scale[:, None] / scale)[..., None])
             q = np.concatenate([q, _no_narrower(told, q, middle, season=scheme.rhythm.season)], axis=1)
             m = np.concatenate([m, later.mean * (later.scale[:, None] / scale)], axis=1)
+        if mean == "quantiles":
+            m = mean_of(np.sinh(q), have)
         units = np.sinh(read_levels(q[:, :horizon], have, levels)) * scale[..., None]
         closed = block.closed[:, context:context + horizon]
-        quantiles[shelf.rows], mean[shelf.rows] = finish(units, m[:, :horizon] * scale, closed, negative=negative)
+        quantiles[shelf.rows], means[shelf.rows] = finish(units, m[:, :horizon] * scale, closed, negative=negative)
         gate[shelf.rows] = first.gate
-    return quantiles, mean, gate
+    return quantiles, means, gate
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ class Pretrained:
         self.runner_ = Runner(weights.onnx, threads=self.settings.threads)
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
-        """Forecast every series of the panel: 128 periods in one pass, further by rolling, as if the medians had been sold."""
+        """Forecast every series of the panel: 128 periods in one pass, further by rolling, as if the means had been sold."""
         require_fitted(self, "context_")
         checked = check_levels(levels)
         require_future(panel, check_horizon(horizon))
@@ -191,8 +191,9 @@ class Pretrained:
         ahead = -(-min(horizon, MOST_AHEAD) // patch) * patch
         panel = undo_sold_out(panel)
         around = self.context_.around(panel, horizon=ahead)
-        return run_network(self.runner_, panel, around, horizon=horizon, have=self.weights_.levels, levels=levels,
-                           negative=self.context_.profile.net_of_returns_, series=self.settings.series, rolls=True)
+        net = self.context_.profile.net_of_returns_
+        return run_network(self.runner_, panel, around, horizon=horizon, have=self.weights_.levels, levels=levels, negative=net,
+                           series=self.settings.series, rolls=True, mean="quantiles" if net else "network")
 
     def save(self, folder: Path) -> None:
         """Write statistics, network and settings into a folder; it holds all that is needed to forecast."""

@@ -125,6 +125,18 @@ def weighted_quantiles(values: np.ndarray, weight: np.ndarray, levels: np.ndarra
     return np.interp(levels, middle, values[order])
 
 
+def mean_of(quantiles: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """(...): mean of a distribution by its quantiles (..., Q), each with the probability that lies nearest to it.
+
+    Examples
+    --------
+    >>> mean_of(np.array([-4.0, 0.0, 8.0]), (0.1, 0.5, 0.9)).round(2)
+    np.float64(1.2)
+    """
+    edges = np.concatenate([[0.0], (np.asarray(levels)[1:] + np.asarray(levels)[:-1]) / 2, [1.0]])
+    return np.asarray(quantiles) @ np.diff(edges)
+
+
 def read_levels(quantiles: np.ndarray, have: Sequence[float], levels: Sequence[float]) -> np.ndarray:
     """Quantiles at other levels: straight lines between normal scores; beyond the ends the last line goes on.
 
