@@ -45,7 +45,7 @@ def test_a_panel_is_forecast_with_them(weights: Path) -> None:
 
 def test_both_files_hold_the_same_network(weights: Path) -> None:
     card = read_weights(weights)
-    batch = in_whole_tokens(draw_batch(Drawing(series=8, regimes=("monthly",)), 9)[0], card.patch)
+    batch = in_whole_tokens(draw_batch(Drawing(series=8, regimes=("monthly",)), 9)[0])
     with torch.no_grad():
         ours = read_network(card.folder, card.card).eval()(*batch.tensors().inputs())[0].numpy()
     np.testing.assert_allclose(Runner(card.onnx, threads=1).run(batch)[0], ours, atol=2e-4, rtol=2e-3)
