@@ -30,6 +30,11 @@ def test_a_noisy_series_with_little_history_keeps_to_the_prior():
     assert np.abs(effects - prior).max() < 0.1
 
 
+def test_weekdays_never_seen_keep_to_the_prior_even_where_nothing_varies():
+    sums = cell_sums(np.ones((1, 3)), np.arange(3)[None, :], 7, usual_noise=0.0)
+    assert np.allclose(shrunk_effects(sums, np.full(7, 1.5)), [[1, 1, 1, 1.5, 1.5, 1.5, 1.5]])
+
+
 def test_levels_of_a_constant_series_are_the_constant():
     sales = np.full((1, 500), 7.0)
     found = levels(sales, np.ones((1, 500)), RHYTHM, noise=np.zeros(1), fallback=np.array([100.0]))

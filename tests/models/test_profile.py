@@ -54,6 +54,39 @@ def test_a_few_days_of_history_are_enough_for_a_forecast(days):
     assert np.isfinite(forecast.quantiles).all() and forecast.mean.sum() > 0
 
 
+def days_of(sales: np.ndarray) -> SalesPanel:
+    """Daily panel of sales (N, T), from a Monday on."""
+    when = [date(2024, 1, 1) + timedelta(days=t) for t in range(sales.shape[1])]
+    return SalesPanel.from_frame(pl.concat([pl.DataFrame({"item": f"i{n}", "location": "here", "date": when, "sales": row})
+                                            for n, row in enumerate(sales)]), freq="D")
+
+
+@pytest.mark.parametrize("days", range(1, 9))
+@pytest.mark.parametrize("series", [1, 2, 10])
+def test_in_the_first_week_every_day_ahead_is_forecast_about_as_high_as_those_seen(days, series):
+    calm = np.random.default_rng(days).normal(10, 1, (series, days))
+    panel = days_of(calm)
+    forecast = Profile().fit(panel).predict(panel, horizon=14)
+    assert (forecast.mean > 5).all() and (forecast.mean < 20).all()
+    assert (forecast.at(0.5) > 5).all() and (forecast.at(0.5) < 20).all()
+
+
+@pytest.mark.parametrize("days", range(1, 9))
+@pytest.mark.parametrize("levels", [[10.0], [4.0, 9.0], [10.0] * 10])
+def test_what_has_sold_the_same_every_day_of_its_first_week_is_forecast_to_go_on(days, levels):
+    panel = days_of(np.repeat(np.array(levels)[:, None], days, axis=1))
+    forecast = Profile().fit(panel).predict(panel, horizon=14)
+    assert np.allclose(forecast.mean, np.array(levels)[:, None], rtol=0.2)
+    assert np.allclose(forecast.at(0.5), np.array(levels)[:, None], rtol=0.2)
+
+
+def test_levels_and_growth_are_not_learned_from_days_that_nobody_could_have_foreseen():
+    # Saturday and Sunday, the first of their kind, sell five times as much: that is no reason to expect more on Mondays.
+    panel = days_of(np.tile([10.0, 10, 10, 10, 10, 50, 50], (10, 1)))
+    model = Profile().fit(panel)
+    assert model.coefficients_[0] == 0.0
+
+
 def test_a_new_item_gets_what_is_usual_for_its_place():
     panel = chain()
     model = Profile().fit(panel)

@@ -12,6 +12,7 @@ from shelfcast.periods import Frequency
 
 TINY = 1e-9
 BLIND = 0.15  # weight of origins that do not know last year, where the forecast does: what is learned there is another task
+USUAL_WORTH = 10.0  # observations that the usual noise is worth where a series' own is measured
 EFFECT_VARIANCE = 0.02  # how much true effects of a cell differ between series (squared share of the level)
 
 
@@ -91,11 +92,13 @@ class CellSums:
     ----------
     total, count : float (N, K)
     noise : float (N,), squared coefficient of variation around the cells' means
+    freedom : float (N,), how often a cell was seen again: what `noise` was measured on
     """
 
     total: np.ndarray
     count: np.ndarray
     noise: np.ndarray
+    freedom: np.ndarray
 
 
 def cell_sums(relative: np.ndarray, cells: np.ndarray, size: int, *, usual_noise: float) -> CellSums:
@@ -109,17 +112,18 @@ def cell_sums(relative: np.ndarray, cells: np.ndarray, size: int, *, usual_noise
     square = np.bincount(np.nonzero(known)[0], weights=values * values, minlength=n)
     freedom = np.maximum(count.sum(1) - (count > 0).sum(1), 0)
     inside = np.maximum(square - (total**2 / np.maximum(count, 1)).sum(1), 0)
-    prior = 10.0  # observations that the usual noise is worth
-    return CellSums(total, count, (inside + prior * usual_noise) / (freedom + prior))
+    return CellSums(total, count, (inside + USUAL_WORTH * usual_noise) / (freedom + USUAL_WORTH), freedom)
 
 
 def shrunk_effects(sums: CellSums, prior: np.ndarray) -> np.ndarray:
     """(N, K) cell effects: the series' own, shrunk towards `prior` (N, K) or (K,) by as much as noise asks for.
 
-    The weight of the prior, in observations, is the noise over the variance of true effects (James and Stein's ratio).
+    The weight of the prior, in observations, is the noise over the variance of true effects (James and Stein's ratio). A cell
+    that was never seen has the prior's effect, however small the noise.
     """
     weight = (sums.noise / EFFECT_VARIANCE)[:, None]
-    effects = (sums.total + weight * prior) / np.maximum(sums.count + weight, TINY)
+    evidence = sums.count + weight
+    effects = np.where(evidence > TINY, (sums.total + weight * prior) / np.maximum(evidence, TINY), prior)
     return np.maximum(effects, 0.01)
 
 

@@ -14,10 +14,14 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from shelfcast.features.history import TINY, Rhythm, cell_sums, relative_to_local_level, shrunk_effects
+from shelfcast.features.history import TINY, USUAL_WORTH, Rhythm, cell_sums, relative_to_local_level, shrunk_effects
 from shelfcast.names import ITEM, LOCATION
 
 _GROUPS = (ITEM, LOCATION)
+_GUESS = 0.3  # squared coefficient of variation of a panel of which nothing is known yet
+_GUESS_WORTH = 2.0  # observations
+_SHARED_VARIANCE = 0.05  # how much true effects that all series share differ between cells (squared share of the level)
+_ENOUGH = 20.0  # observations of a cell, of all series together, from which on its mean speaks for itself
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def pool(pieces: "Pieces", keys: dict[str, pl.DataFrame], rhythm: Rhythm, *, siz
     """
     total = {k: np.zeros((keys[k].height, size)) for k in _GROUPS}
     count = {k: np.zeros((keys[k].height, size)) for k in _GROUPS}
-    noise, weight = 0.0, 0.0
+    noise, weight, again, square, freedom = 0.0, 0.0, 0.0, 0.0, 0.0
     for piece in pieces():
         relative = relative_to_local_level(piece.sales / np.exp(piece.drive), rhythm.recent // 2)
         sums = cell_sums(relative, piece.cells, size, usual_noise=0.0)
@@ -145,9 +149,15 @@ def pool(pieces: "Pieces", keys: dict[str, pl.DataFrame], rhythm: Rhythm, *, siz
         seen = np.minimum(sums.count.sum(1), 200)
         noise += float((np.minimum(sums.noise, 10) * seen).sum())
         weight += float(seen.sum())
+        again = max(again, float(sums.freedom.max(initial=0.0)))
+        square += float(np.nansum(np.minimum((relative - 1) ** 2, 10)))
+        freedom += float(np.maximum(sums.count.sum(1) - 1, 0).sum())
     usual_noise = noise / weight if weight else 1.0
-    all_total, all_count = total[ITEM].sum(0), count[ITEM].sum(0)
-    effects = np.maximum((all_total + usual_noise) / (all_count + usual_noise + TINY), 0.01) if weight else np.ones(size)
+    # In the first weeks no series has seen a cell often enough to tell noise from effect: all variation counts as noise.
+    young = max(0.0, 1 - again / USUAL_WORTH)
+    if weight and young:
+        usual_noise += young * ((square + _GUESS_WORTH * _GUESS) / (freedom + _GUESS_WORTH) - usual_noise)
+    effects = _shared_effects(total[ITEM].sum(0), count[ITEM].sum(0), usual_noise)
     grouped = {}
     for kind in _GROUPS:
         pull = 50 * usual_noise / 0.5 + 1.0
@@ -156,6 +166,17 @@ def pool(pieces: "Pieces", keys: dict[str, pl.DataFrame], rhythm: Rhythm, *, siz
     bare = Pooled(first, usual_noise, effects, grouped, 1.0, {k: np.zeros(keys[k].height + 1) for k in _GROUPS}, np.ones(width),
                   {k: np.ones((keys[k].height + 1, 1), np.float32) for k in _GROUPS}, keys)
     return _with_index(bare, pieces, rhythm, width)
+
+
+def _shared_effects(total: np.ndarray, count: np.ndarray, noise: float) -> np.ndarray:
+    """(K,) effects of cells on all series together, of sums of relative sales (K,) and how many they are (K,).
+
+    A cell seen a few times is drawn towards 1 by the noise over the variance of true effects, one that was never seen is 1. That
+    fades as evidence grows: the mean of many series is hardly drawn at all.
+    """
+    few = np.maximum(1 - count / _ENOUGH, 0.0)
+    pull = noise * (1 + few * (1 / _SHARED_VARIANCE - 1))
+    return np.maximum(np.where(count > 0, (total + pull) / (count + pull + TINY), 1.0), 0.01)
 
 
 def _with_index(pooled: Pooled, pieces: "Pieces", rhythm: Rhythm, width: int) -> Pooled:

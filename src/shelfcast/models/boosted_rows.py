@@ -51,6 +51,14 @@ class Sample:
         """Most of a year of past forecasts knew the year before: errors of the others need not speak for the next ones."""
         return self.block.sales.shape[1] >= (1 + MOST_OF_A_YEAR) * self.scheme.rhythm.year
 
+    def first_met(self) -> np.ndarray:
+        """int (K,): column from which on each cell (weekday x flags) has been seen by some series; past the cutoff where never."""
+        width = self.block.sales.shape[1]
+        first = np.full(self.scheme.cells, width, dtype=np.int64)
+        known = np.isfinite(self.block.sales)
+        np.minimum.at(first, self.block.cells[:, :width][known], np.nonzero(known)[1])
+        return first
+
     def mirror(self) -> "Sample":
         """What is pooled of the history, and its sample, with time running backwards."""
         block = self.block.mirror(min(len(self.pooled.index), self.block.sales.shape[1]))

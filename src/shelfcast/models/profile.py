@@ -91,20 +91,25 @@ class Profile:
         self.scheme_: Scheme = sample.scheme
         self.pooled_: Pooled = sample.pooled
         self.net_of_returns_ = net_of_returns
-        names = ("truth", "flat", "terms", "noise", "naive", "zeros", "size")
+        names = ("truth", "flat", "terms", "noise", "naive", "zeros", "size", "met")
+        first_met = sample.first_met()
         columns: dict[str, list[np.ndarray]] = {k: [] for k in names}
         for s in stands(sample, draws(sample, most_rows=self.settings.max_rows, seed=self.settings.seed,
                                      most_parts=most_parts)):
             use = s.usable
             row = np.nonzero(use)[0]
             h = s.standing.habits
+            met = first_met[s.block.cells[:, s.draw.origin + s.draw.steps]] <= s.draw.origin
             for name, values in (("truth", s.truth[use]), ("flat", s.flat[use]), ("terms", s.terms[use]),
                                  ("noise", s.standing.noise[row]), ("naive", h.naive_error[row]), ("zeros", h.zeros_recent[row]),
-                                 ("size", h.size[row])):
+                                 ("size", h.size[row]), ("met", met[use])):
                 columns[name].append(values)
         rows = {k: np.concatenate(v) if v else np.empty((0, len(BASE_TERMS)) if k == "terms" else 0) for k, v in columns.items()}
-        product = _fit_coefficients(rows["truth"], rows["flat"], rows["terms"], rows["noise"])
-        self.coefficients_ = _with_last_year(product, rows)
+        # What a first Saturday sold, forecast by somebody who had never seen one, says nothing about levels and years.
+        met = rows["met"].astype(bool)
+        learned = {k: v[met] for k, v in rows.items()}
+        product = _fit_coefficients(learned["truth"], learned["flat"], learned["terms"], learned["noise"])
+        self.coefficients_ = _with_last_year(product, learned)
         base = apply_coefficients(rows["flat"], rows["terms"], self.coefficients_)
         slow = rows["zeros"] > SLOW
         spread = base_spread(rows["noise"])
