@@ -3,7 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ def pinball(truth: np.ndarray, quantiles: np.ndarray) -> float:
 def hourly_panel(days: int = 40) -> SalesPanel:
     generator = np.random.default_rng(0)
     hours = np.arange(24 * days)
-    rows = [{"item": f"i{k}", "location": "x", "date": [np.datetime64("2024-01-01T00", "h") + int(h) for h in hours],
+    rows = [{"item": f"i{k}", "location": "x", "date": [datetime(2024, 1, 1) + timedelta(hours=int(h)) for h in hours],
              "sales": generator.poisson(3 + 3 * np.sin(2 * np.pi * (hours % 24) / 24)).astype(float)} for k in range(4)]
     return SalesPanel.from_frame(pl.concat([pl.DataFrame(r) for r in rows]), freq="h")
 

@@ -82,7 +82,7 @@ def test_tokens_that_nobody_reads_are_left_out_and_change_nothing(kind, keep):
 def test_rotary_scores_depend_on_how_far_tokens_lie_apart_and_not_on_where():
     layer = blocks.TimeAttention(WIDTH, HEADS, TOKENS, 0.0)
     query, key = torch.randn(2, 1, 1, 1, WIDTH // HEADS)
-    turned = layer._turned(query.expand(1, 1, TOKENS, -1))[0, 0], layer._turned(key.expand(1, 1, TOKENS, -1))[0, 0]
+    turned = tuple(layer._turned(x.expand(1, 1, TOKENS, -1), 0)[0, 0] for x in (query, key))
     scores = turned[0] @ turned[1].T
     for apart in range(-3, 4):
         along = torch.diagonal(scores, apart)

@@ -114,9 +114,10 @@ def read_weights(name: str | Path) -> Weights:
         written = card["format"]
         _ = (card["levels"], card["network"]["patch"], card["files"][GRAPH])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"There are no pretrained weights {shorten_path(name)!r}: neither in the box "
-                           f"({', '.join(boxed()) or 'empty'}) nor as a folder with {CARD} and {GRAPH}. Name others (--set "
-                           f"weights=tiny), or make some with `shelfcast pretrain`.") from error
+        inside = f"in the box are {', '.join(boxed())}" if boxed() else "the box is empty"
+        raise WeightsError(f"There are no pretrained weights {shorten_path(name)!r}: {inside}, and a folder of weights would hold "
+                           f"{CARD} and {GRAPH}. Give {'a name of the box or ' if boxed() else ''}a folder that `shelfcast "
+                           f"pretrain`, `finetune` or `compress` wrote.") from error
     if card["network"].get("channels") != CHANNELS:
         raise WeightsError(f"The weights in {shorten_path(folder)!r} read {card['network'].get('channels')} channels, and this "
                            f"version tells {CHANNELS}: they are of another one. Take those that came with it, or make some with "
@@ -191,9 +192,16 @@ class Pretrained:
         ahead = -(-min(horizon, MOST_AHEAD) // patch) * patch
         panel = undo_sold_out(panel)
         around = self.context_.around(panel, horizon=ahead)
-        net = self.context_.profile.net_of_returns_
-        return run_network(self.runner_, panel, around, horizon=horizon, have=self.weights_.levels, levels=levels, negative=net,
-                           series=self.settings.series, rolls=True, mean="quantiles" if net else "network")
+        profile = self.context_.profile
+        net = profile.net_of_returns_
+        quantiles, means, gate = run_network(
+            self.runner_, panel, around, horizon=horizon, have=self.weights_.levels, levels=levels, negative=net,
+            series=self.settings.series, rolls=True, mean="quantiles" if net else "network")
+        if net:  # what comes back more than it sells, no drawn retailer has: the closed form forecasts it
+            plain = profile.predict(panel, horizon=horizon, levels=levels)
+            below = plain.mean.mean(axis=1) <= 0
+            quantiles[below], means[below] = plain.quantiles[below], plain.mean[below]
+        return quantiles, means, gate
 
     def save(self, folder: Path) -> None:
         """Write statistics, network and settings into a folder; it holds all that is needed to forecast."""

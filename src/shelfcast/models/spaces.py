@@ -144,12 +144,17 @@ def _chronos(unit: str) -> Space:
     return Space({"context": _CONTEXT.choice(unit), "covariates": Choice((True, False))})
 
 
+def _pretrained(unit: str) -> Space:
+    return Space({"context": _CONTEXT.choice(unit)})
+
+
 def _classical(unit: str) -> Space:
     return Space({"context": _CONTEXT.choice(unit)})
 
 
 _SPACES: Final[Mapping[str, Callable[[str], Space]]] = MappingProxyType({
-    "naive": _naive, "profile": _profile, "boosted": _boosted, "spacetime": _spacetime, "language": _language, "chronos": _chronos,
+    "naive": _naive, "profile": _profile, "boosted": _boosted, "spacetime": _spacetime, "language": _language,
+    "pretrained": _pretrained, "chronos": _chronos,
     "statistical": _statistical, "ets": _classical, "theta": _classical, "croston": _classical, "tsb": _classical,
     "adida": _classical,
 })
