@@ -100,8 +100,9 @@ def print_compression(summary: Mapping[str, Any]) -> None:
     print()
     _aligned(rows)
     print("\n  forecasts/s are series a second of one core, by ONNX Runtime; faster, beside the first row timed in turn with it")
-    print("  loss is pinball over the closed form's, on simulated retailers from which nothing was learned; y <= q should be 0.1, "
-          "0.5 and 0.9")
+    print("  loss is pinball, each simulated retailer in a unit of its own; nothing was learned from them, and only ratios between "
+          "rows mean something")
+    print("  y <= q should be 0.1, 0.5 and 0.9")
     where = printable(str(summary["files"]["weights"]))
     print(f"  weights    {where}\n\nNext: shelfcast forecast SALES --model pretrained --set weights={where}")
 

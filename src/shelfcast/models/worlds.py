@@ -132,9 +132,11 @@ def _truth(world: DrawnWorld, told: SalesPanel, past: int, horizon: int) -> np.n
 
 
 def closed_form_loss(batch: Batch) -> Tensor:
-    """What the closed form, from which the network starts, loses on a batch of tensors: scalar.
+    """The unit of losses on a batch of tensors: what the closed form, from which the network starts, loses at three levels; scalar.
 
-    Losses over it count all retailers alike, calm ones and wild ones, and say how much better than the closed form a network is.
+    Losses in this unit count all retailers alike, calm ones and wild ones. Only ratios between networks on the same retailers mean
+    something: a network's loss is the mean over the levels of `names.LEVELS`, the unit one over the three of `nn.channels.BANDS`,
+    so a network that has learned nothing has 0.95 of it and not 1 (15 retailers of all regimes: 0.88 to 1.01).
     """
     horizon = batch.anchor.shape[2]
     bands = (batch.anchor[..., None] + batch.x[:, :, -horizon:, BELOW_CHANNEL:ABOVE_CHANNEL + 1]).clamp(-9.0, 9.0)
@@ -178,7 +180,7 @@ class Worlds:
         return number if self._drawing.distinct is None else number % self._drawing.distinct
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Pinball loss of the quantiles over that of the closed form."""
+        """Pinball loss of the quantiles in the batch's own unit, see `closed_form_loss`."""
         with torch.no_grad():
             usual = closed_form_loss(batch)
         return total_loss("pinball", batch, network(*batch.inputs()), self._levels.to(batch.truth.device)) / usual
