@@ -140,7 +140,7 @@ def finetune(options: argparse.Namespace) -> int:
         **_source(options), more=tuple(options.more), method=options.method, weights=options.weights, horizon=options.horizon,
         steps=options.steps, patience=options.patience, rank=options.rank, seed=options.seed, run=options.run,
         options={k: _value(v) for k, v in _merged(options.options).items()})
-    result = workflow.finetune(settings, say=_say(options), progress=progress.for_terminal())
+    result = workflow.finetune(settings, command=options.command, say=_say(options), progress=progress.for_terminal())
     if options.json:
         return _json(result.summary)
     print_finetuning(result.summary)
@@ -151,13 +151,15 @@ def pretrain(options: argparse.Namespace) -> int:
     """`shelfcast pretrain`"""
     names = ("size", "steps", "processes", "threads", "device", "precision", "seed", "drawn", "distinct")
     result = workflow.pretrain(Path(options.folder), options={k: getattr(options, k) for k in names}, resume=options.resume,
-                               minutes=options.minutes, say=_say(options), progress=progress.for_terminal())
+                               minutes=options.minutes, command=options.command, say=_say(options),
+                               progress=progress.for_terminal())
     if options.json:
         return _json(result.summary)
     print(result.summary["told"])
     if result.done:
+        page = result.summary["files"].get("page")
         print(f"""
-Open    {result.folder / 'training.html'}
+{f"Open    {page}" if page else f"Weights {result.folder}"}
 Next    shelfcast forecast YOUR_SALES.csv --model pretrained --set weights={result.folder}""")
     return 0
 
@@ -167,7 +169,8 @@ def compress(options: argparse.Namespace) -> int:
     names = ("int8", "prune", "distil_into", "steps", "rise", "processes", "threads", "device", "precision", "seed", "drawn",
              "distinct")
     result = workflow.compress(options.weights, Path(options.out), options={k: getattr(options, k) for k in names},
-                               resume=options.resume, minutes=options.minutes, say=_say(options), progress=progress.for_terminal())
+                               resume=options.resume, minutes=options.minutes, command=options.command, say=_say(options),
+                               progress=progress.for_terminal())
     if options.json:
         return _json(result.summary)
     if result.done:

@@ -6,11 +6,14 @@ import json
 import os
 import platform
 import re
+import shlex
 import signal
 import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from shelfcast.cli.parser import UsageError, build, refuse_mistyped, refuse_unknown
@@ -38,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(USAGE, f"{error}\nSee: {error.prog} --help", error.prog, wants_json, error)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else USAGE
+    options.command = command_line(sys.argv[1:] if arguments is None else arguments)
     told = f"shelfcast {options.verb}", getattr(options, "json", False)
     # A polite kill unwinds like Ctrl-C, so that nothing half-written stays.
     previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -70,6 +74,22 @@ def main(arguments: list[str] | None = None) -> int:
                          f"({where}) and the command: shelfcast {' '.join(map(masked, sys.argv[1:]))}", *told, error)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command as it may be shown to others: of absolute paths the last name alone, of passwords nothing.
+
+    >>> command_line(["pretrain", "--folder", "/home/ann/weights", "--set=weights=/home/ann/tiny,context=9"])
+    'shelfcast pretrain --folder weights --set=weights=tiny,context=9'
+    """
+    return shlex.join(["shelfcast", *map(_shown, arguments)])
+
+
+def _shown(argument: str) -> str:
+    if Path(argument).is_absolute():
+        return Path(argument).name or argument
+    parts = re.split("([=,@])", masked(argument))
+    return "".join(Path(part).name or part if Path(part).is_absolute() else part for part in parts)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -17,10 +17,25 @@ _BY_DATA = "as far as known covariates reach, or by frequency: 28 days, 13 weeks
 
 
 class Parser(argparse.ArgumentParser):
-    """Argparse that guesses what a mistyped flag meant, and never abbreviates."""
+    """Argparse that guesses what a mistyped flag meant, and never abbreviates.
+
+    Attributes
+    ----------
+    rest : positional that takes any number, and may stand anywhere among the flags; argparse itself fills it at the first place
+    """
+
+    rest: str | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """What stands between or after flags belongs to the positional of `rest`, where the verb has one."""
+        found, left = super().parse_known_args(args, namespace)
+        if self.rest:
+            setattr(found, self.rest, [*getattr(found, self.rest), *(one for one in left if one == "-" or one[:1] != "-")])
+            left = [one for one in left if one != "-" and one[:1] == "-"]
+        return found, left
 
     def error(self, message: str) -> NoReturn:
         """Wrong usage is answered with a hint, without the whole usage."""
@@ -244,8 +259,8 @@ def _forecast(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--run", metavar="FOLDER", help="run folder: forecast, scores, findings, model, settings, manifest, report")
     group.add_argument("--report", metavar="FILE.html", help="one self-contained page to open in a browser")
     group.add_argument("--cache", metavar="FOLDER",
-                       help="folder of forecasts by content, at most 2 GB: what the same model forecast before from the same sales is "
-                            "read there; the fit and the score are not kept. May be removed at any time (none)")
+                       help="folder of forecasts by content, at most 2 GB: what the same model forecast before from the same sales "
+                            "is read there; the fit and the score are not kept. May be removed at any time (none)")
     _talk(parser)
 
 
@@ -329,8 +344,9 @@ def _tune(parser: argparse.ArgumentParser) -> None:
     _talk(parser)
 
 
-def _finetune(parser: argparse.ArgumentParser) -> None:
+def _finetune(parser: Parser) -> None:
     _sales(parser)
+    parser.rest = "more"
     parser.add_argument("more", metavar="SALES", nargs="*", help="further sales, read with the same flags and learned together")
     _rules(parser)
     group = parser.add_argument_group("fine-tuning")
@@ -357,7 +373,8 @@ def _pretrain(parser: argparse.ArgumentParser) -> None:
                                                                               "FOLDER.partial")
     parser.add_argument("--steps", metavar="N", type=_whole, default=2_500, help="steps of training (2500)")
     parser.add_argument("--minutes", metavar="M", type=_real, help="pause after so many minutes, with a checkpoint")
-    parser.add_argument("--resume", action="store_true", help="go on with the training that was begun for FOLDER")
+    parser.add_argument("--resume", action="store_true", help="go on with the training that was begun for FOLDER; one that has "
+                                                               "ended is left as it is")
     parser.add_argument("--processes", metavar="N", type=_whole, default=1, help="that draw retailers beside the training (1)")
     parser.add_argument("--threads", metavar="N", type=_whole, default=1, help="of PyTorch (1)")
     parser.add_argument("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
@@ -369,9 +386,10 @@ def _pretrain(parser: argparse.ArgumentParser) -> None:
 
 
 def _compress(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", metavar="MODEL", help="name of weights in the box, such as tiny, or a folder of them")
-    parser.add_argument("--out", metavar="FOLDER", required=True,
-                        help="folder to write, whole or not at all; while something is trained, FOLDER.partial")
+    parser.add_argument("weights", metavar="MODEL", help="name of weights in the box, such as tiny, a folder of them, or a run "
+                                                           "folder that holds some")
+    parser.add_argument("--out", metavar="FOLDER", default="compressed",
+                        help="folder to write (compressed), whole or not at all; while something is trained, FOLDER.partial")
     group = parser.add_argument_group("what is done")
     group.add_argument("--distil-into", metavar="tiny|small", help="a network of this size learns what MODEL says")
     group.add_argument("--prune", metavar="SHARE", type=_real,

@@ -14,7 +14,6 @@ trainings. Before and after are measured on the same drawn retailers, from which
 import hashlib
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,8 +26,8 @@ import torch
 import shelfcast
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError, shorten_path
 from shelfcast.files import check_folder, whole_file, whole_folder
-from shelfcast.models.pretrained import CARD, FORMAT, GRAPH, Weights, read_weights
-from shelfcast.models.pretraining import PATCH, SIZES, partial_of, read_network, write_weights
+from shelfcast.models.pretrained import CARD, FORMAT, GRAPH, TENSORS, Weights, read_weights
+from shelfcast.models.pretraining import PATCH, SIZES, check_device, check_precision, partial_of, read_network, write_weights
 from shelfcast.models.worlds import Drawing, Worlds, closed_form_loss, validation_worlds
 from shelfcast.names import LEVELS
 from shelfcast.nn import checkpoint as saved
@@ -107,6 +106,9 @@ class CompressSettings:
                 raise SettingsError(f"{name} is {value}; it must be at least {least}.")
         if not 0 <= self.truth < 1 or not 0 <= self.rise < 1:
             raise SettingsError(f"truth is {self.truth:g} and rise is {self.rise:g}; both must be from 0 up to, not including, 1.")
+        check_device(self.device)
+        check_precision(self.precision)
+        Drawing(seed=self.drawn, series=self.series, patch=PATCH, distinct=self.distinct)
 
     @property
     def trains(self) -> bool:
@@ -125,7 +127,8 @@ class Measured:
     parameters : numbers in it that were learned
     speed : forecasts (series) a second of one core
     faster : times as fast as before, the median over rounds in which all were timed in turn
-    loss : pinball over that of the closed form, as in training
+    loss : pinball in units of the closed form's at three levels, as in training: only ratios between networks measured on the same
+        retailers mean something, see `models.worlds.closed_form_loss`
     below : share of truths at or below the quantiles of `AT`, evenly spread at ties
     """
 
@@ -159,7 +162,7 @@ class Compressed:
 
 
 def compress(weights: str | Path, folder: Path, settings: CompressSettings, *, resume: bool = False, minutes: float | None = None,
-             progress: Progress | bool | None = None) -> Compressed:
+             command: str | None = None, progress: Progress | bool | None = None) -> Compressed:
     """Compress weights into a folder, which is written whole or not at all.
 
     Parameters
@@ -167,15 +170,17 @@ def compress(weights: str | Path, folder: Path, settings: CompressSettings, *, r
     weights : their name in the box, or a folder of them
     resume : go on with what was begun for this folder; without, what was begun is refused
     minutes : of training, after which a checkpoint is written and the function returns
+    command : that asked for it, for the card
 
     Raises
     ------
     WeightsError
-        If there are no such weights, or they are in eight bits already.
+        If there are no such weights, or they are in eight bits already, or can forecast alone and should learn or be pruned.
     SettingsError
-        If something was begun there and `resume` is not set, or it was begun with other settings.
+        If the folder is that of the weights themselves, something was begun there and `resume` is not set, or it was begun with
+        other settings.
     """
-    work = _Work(read_weights(weights), folder, settings, progress)
+    work = _Work(read_weights(weights), folder, settings, command, progress)
     work.refuse(resume, minutes)
     before = torch.get_num_threads()
     s = settings
@@ -190,8 +195,9 @@ def compress(weights: str | Path, folder: Path, settings: CompressSettings, *, r
 class _Work:
     """One compression."""
 
-    def __init__(self, weights: Weights, folder: Path, settings: CompressSettings, progress: Progress | bool | None) -> None:
-        self.weights, self.folder, self.settings, self.progress = weights, folder, settings, progress
+    def __init__(self, weights: Weights, folder: Path, settings: CompressSettings, command: str | None,
+                 progress: Progress | bool | None) -> None:
+        self.weights, self.folder, self.settings, self.command, self.progress = weights, folder, settings, command, progress
         self.partial = partial_of(folder)
         self.drawing = Drawing(seed=settings.drawn, series=settings.series, patch=PATCH, distinct=settings.distinct)
         self.trained: dict[str, Trained] = {}
@@ -203,8 +209,15 @@ class _Work:
         if self.weights.card.get("precision") == "int8":
             raise WeightsError(f"The weights in {shorten_path(self.weights.folder)!r} are in eight bits already, and such can "
                                f"neither learn nor be rounded again. Compress those that they were made of.")
+        learns = self.settings.distil_into or self.settings.prune is not None
+        if learns and not (self.weights.folder / TENSORS).is_file():
+            raise WeightsError(f"The weights in {shorten_path(self.weights.folder)!r} have no {TENSORS}: they can be put into "
+                               f"eight bits, and neither pruned nor distilled. Compress those that they were made of.")
         if minutes is not None and not minutes > 0:
             raise SettingsError(f"minutes is {minutes:g}; it must be above 0.")
+        if self.folder.resolve() == self.weights.folder.resolve():
+            raise SettingsError(f"{shorten_path(self.folder)!r} holds the weights that are to be compressed; give another folder "
+                                f"for the result (--out).")
         check_folder(self.folder, marks=[CARD])
         check_folder(self.partial, marks=[ASKED])
         asked = {**asdict(self.settings), "of": self.weights.card["files"][GRAPH]}
@@ -303,9 +316,10 @@ class _Work:
     def _write(self, network: SpaceTimeNetwork | None, model: bytes, table: Sequence[Measured]) -> None:
         s, card = self.settings, self.weights.card
         about: dict[str, Any] = {
-            **{k: v for k, v in card.items() if k not in ("files", "network", "parameters", "shelfcast", "format", "levels")},
+            **{k: v for k, v in card.items()
+               if k not in ("files", "network", "parameters", "shelfcast", "format", "levels", "command")},
             "compressed": {"of": card["files"][GRAPH], **asdict(s), "told": self.told, "table": [asdict(row) for row in table]},
-            "command": " ".join(["shelfcast", *sys.argv[1:]])}
+            **({"command": self.command} if self.command else {})}
         if s.distil_into:
             about["size"] = s.distil_into
         with whole_folder(self.folder) as out:
@@ -328,7 +342,7 @@ class _Work:
 
 
 def loss_of(model: bytes, batches: Sequence[Batch]) -> float:
-    """Mean pinball loss of an ONNX network over batches, each over that of the closed form, as in training."""
+    """Mean loss of an ONNX network over batches, each in the units of training (`models.worlds.closed_form_loss`)."""
     runner = Runner(model, threads=1)
     return float(np.mean([_loss(runner.run(in_whole_tokens(batch))[0], batch) for batch in batches]))
 

@@ -6,7 +6,6 @@ best (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). If no mix
 weights are the result.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError, shorten_path
-from shelfcast.models.in_context import MOST_AHEAD
+from shelfcast.models.in_context import MOST_AHEAD, MOST_CONTEXT
 from shelfcast.models.lessons import LEAST_PAST, Lessons, LessonSettings, length_of
 from shelfcast.models.pretrained import TENSORS, Weights, read_weights
 from shelfcast.models.pretraining import read_network, write_weights
@@ -58,7 +57,7 @@ class AdaptSettings:
     shocks : deviation of noise that all places of a group share, in logs about; 0 for none
     mirrored : some windows are of the past run backwards, where history spans years
     weight_decay, ema : see `nn.training.TrainingSettings`
-    context : periods of the past that the network looks at; by frequency when None
+    context : periods of the past that the network looks at, 1,024 at most; by frequency when None
     seed : of all draws
     threads : of PyTorch
     country : two letters, for public holidays; none when None
@@ -89,6 +88,9 @@ class AdaptSettings:
         for name in ("steps", "rank", "layers", "windows", "patience", "validate_every", "series", "context", "threads"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SettingsError(f"{name} is {value}; it must be at least 1.")
+        if self.context is not None and self.context > MOST_CONTEXT:
+            raise SettingsError(f"context is {self.context:,}; the network looks at {MOST_CONTEXT:,} periods at most. Statistics "
+                                f"reach further back by themselves.")
         if self.rate is not None and not 0 < self.rate < 1:
             raise SettingsError(f"rate is {self.rate}; it must be above 0 and below 1.")
         for name in ("shocks", "weight_decay", "seed"):
@@ -166,9 +168,7 @@ def finetune(panels: Sequence[tuple[SalesPanel, int]], settings: AdaptSettings =
     if not panels:
         raise SettingsError("Fine-tuning needs the sales of at least one panel.")
     base = read_weights(s.weights)
-    if not (base.folder / TENSORS).is_file():
-        raise WeightsError(f"The weights in {shorten_path(base.folder)!r} have no {TENSORS}, so they can forecast and not learn. "
-                           f"Take weights that `shelfcast pretrain` wrote.")
+    refuse_unlearnable(base)
     plain = read_network(base.folder, base.card)
     counts = tuple(s.windows or windows_held_back(p, h) for p, h in panels)
     each = [(p, LessonSettings(horizon=h, windows=n, series=s.series, context=s.context, shocks=s.shocks, seed=s.seed,
@@ -196,6 +196,20 @@ def finetune(panels: Sequence[tuple[SalesPanel, int]], settings: AdaptSettings =
                    _record(plain, moved, trained, s), base, tuple(p.fingerprint() for p, _ in panels), s)
 
 
+def refuse_unlearnable(weights: Weights) -> None:
+    """Refuse weights that are made for forecasting alone, such as those in eight bits.
+
+    Raises
+    ------
+    WeightsError
+        Says which to take.
+    """
+    if not (weights.folder / TENSORS).is_file():
+        eight = ", for they are in eight bits" if weights.card.get("precision") == "int8" else ""
+        raise WeightsError(f"The weights in {shorten_path(weights.folder)!r} have no {TENSORS}, so they can forecast and not "
+                           f"learn{eight}. Take those that they were made of, or others that `shelfcast pretrain` wrote.")
+
+
 def _refuse_other_channels(network: SpaceTimeNetwork, lessons: Lessons, base: Weights) -> None:
     told, s = lessons.validation()[0], network.settings
     if (told.x.shape[-1], told.static.shape[-1]) != (s.channels, s.statics):
@@ -214,10 +228,14 @@ def has_room(panel: SalesPanel, horizon: int, windows: int) -> bool:
     return length_of(panel) > (LEAST_PAST + windows) * horizon
 
 
-def write_adapted(folder: Path, adapted: Adapted) -> None:
+def write_adapted(folder: Path, adapted: Adapted, *, command: str | None = None) -> None:
     """Write the weights of a fine-tuning into an empty folder, for `Pretrained(PretrainedSettings(weights=FOLDER))`.
 
     They are not rounded: what few steps change is less than what rounding would.
+
+    Parameters
+    ----------
+    command : that asked for it, for the card
     """
     card = adapted.base.card
     about = {
@@ -227,7 +245,7 @@ def write_adapted(folder: Path, adapted: Adapted) -> None:
             "base": card["files"][TENSORS], "base_finetuning": card.get("finetuning"), "sales": list(adapted.fingerprints),
             "before": list(adapted.before), "after": list(adapted.after), "windows": list(adapted.windows),
             "share": adapted.share, "best_step": adapted.training.best_step},
-        "command": " ".join(["shelfcast", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])}
+        **({"command": command} if command else {})}
     write_weights(folder, adapted.network, about, precision=torch.float32)
 
 

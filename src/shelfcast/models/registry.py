@@ -26,7 +26,7 @@ from shelfcast.panel import SalesPanel
 
 _FORMAT: Final = 1
 _LABEL: Final = "model.json"
-_LEARNED: Final = "learned"
+LEARNED: Final = "learned"  # the model's own files, within the folder
 _PLACES: Final = "places.parquet"
 
 
@@ -184,7 +184,7 @@ def save_model(model: Forecaster, folder: Path | str, *, panel: SalesPanel | Non
     if model.traits.name not in also:
         _entry(model.traits.name)
     with whole_folder(folder) as out:
-        inside = out / _LEARNED
+        inside = out / LEARNED
         inside.mkdir()
         model.save(inside)
         files = {path.relative_to(inside).as_posix(): _hash(path) for path in sorted(inside.rglob("*")) if path.is_file()}
@@ -216,7 +216,7 @@ def load_model(folder: Path | str, *, panel: SalesPanel | None = None,
     """
     folder = Path(folder)
     label = read_label(folder, also=also)
-    inside = folder / _LEARNED
+    inside = folder / LEARNED
     for name, written in label["files"].items():
         path = inside / name
         if not path.is_file():

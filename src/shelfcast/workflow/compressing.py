@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shelfcast.errors import MissingExtraError, shorten_path
+from shelfcast.models.pretrained import CARD, boxed
+from shelfcast.models.registry import LEARNED
+from shelfcast.operate.runs import MODEL
 from shelfcast.progress import Progress
 from shelfcast.workflow.preparing import Say, silent
+
+_WITHIN: Final = ("", "weights", MODEL + "/" + LEARNED, LEARNED)  # a run of `finetune`, one of `forecast`, a saved model
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,18 @@ class CompressResult:
 
 
 def compress(weights: Path | str, folder: Path | str, *, options: Mapping[str, Any] | None = None, resume: bool = False,
-             minutes: float | None = None, say: Say = silent, progress: Progress | bool | None = None) -> CompressResult:
+             minutes: float | None = None, command: str | None = None, say: Say = silent,
+             progress: Progress | bool | None = None) -> CompressResult:
     """Make weights of the model `pretrained` smaller and faster, and measure them before and after on the same simulated retailers.
 
     Parameters
     ----------
-    weights : their name in the box, or a folder of them
+    weights : their name in the box, a folder of them, or a run folder or saved model that holds some
     folder : of the result, written whole or not at all; while something is trained, checkpoints lie beside it
     options : settings by name, see `models.compressing.CompressSettings`
     resume : go on with what was begun there
     minutes : of training, after which it pauses; the same call with `resume` goes on
+    command : that asked for it, for the card
 
     Raises
     ------
@@ -53,7 +60,7 @@ def compress(weights: Path | str, folder: Path | str, *, options: Mapping[str, A
     except ImportError as error:
         raise MissingExtraError("Compressing", "train", error.name or "torch") from error
     settings = CompressSettings(**(options or {}))
-    found = work(weights, Path(folder), settings, resume=resume, minutes=minutes, progress=progress)
+    found = work(_weights_in(weights), Path(folder), settings, resume=resume, minutes=minutes, command=command, progress=progress)
     for sentence in found.told:
         say(sentence)
     if not found.done:
@@ -63,3 +70,10 @@ def compress(weights: Path | str, folder: Path | str, *, options: Mapping[str, A
         "table": [asdict(row) for row in found.table],
         "trainings": {name: {"steps": one.steps, "stopped": one.stopped} for name, one in found.trained.items()},
         "files": {"weights" if found.done else "checkpoints": str(found.folder)}})
+
+
+def _weights_in(weights: Path | str) -> Path | str:
+    """The folder of weights within a run folder or saved model; what holds none, and a name of the box, as they are."""
+    if str(weights) in boxed():
+        return weights
+    return next((inside for part in _WITHIN if ((inside := Path(weights) / part) / CARD).is_file()), weights)

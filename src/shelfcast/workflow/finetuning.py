@@ -94,8 +94,13 @@ class _Own:
         return cut(self.panel, self.panel.cutoff - self.asked.ahead) if self.unseen else self.panel
 
 
-def finetune(settings: FinetuneSettings, *, say: Say = silent, progress: Progress | None = None) -> FinetuneResult:
+def finetune(settings: FinetuneSettings, *, command: str | None = None, say: Say = silent,
+             progress: Progress | None = None) -> FinetuneResult:
     """Fine-tune the pretrained network on the user's sales, measure it before and after, and write the run folder.
+
+    Parameters
+    ----------
+    command : that asked for it, for the card of the weights
 
     Raises
     ------
@@ -104,7 +109,7 @@ def finetune(settings: FinetuneSettings, *, say: Say = silent, progress: Progres
     SettingsError
         If a history is too short, or a setting is wrong; said before the work starts where it can be.
     WeightsError
-        If there are no such weights.
+        If there are no such weights, or they can forecast and not learn.
     MissingExtraError
         If PyTorch, or, for lora, peft, is not installed.
     """
@@ -118,7 +123,7 @@ def finetune(settings: FinetuneSettings, *, say: Say = silent, progress: Progres
         say(f"{adapted.told[0].upper()}{adapted.told[1:]}")
         with whole_folder(settings.run) as folder:
             (folder / WEIGHTS).mkdir()
-            _finetuning().write_adapted(folder / WEIGHTS, adapted)
+            _finetuning().write_adapted(folder / WEIGHTS, adapted, command=command)
             chosen = [folder / WEIGHTS if _is_better(adapted, k) else None for k in range(len(own))]
             with clock("measure"):
                 scores = pl.concat([_scores(one, weights, settings, say) for one, weights in zip(own, chosen, strict=True)])
@@ -154,7 +159,7 @@ def _refuse_early(settings: FinetuneSettings) -> "AdaptSettings":
             raise UnknownNameError("setting of a fine-tuning", name, known)
         if name in {**given, **own}:
             raise SettingsError(f"{name} is not given by --set here: write --{name}.")
-    read_weights(settings.weights)
+    module.refuse_unlearnable(read_weights(settings.weights))
     try:
         return module.AdaptSettings(**given, **own, **settings.options)
     except TypeError as error:
