@@ -1,8 +1,9 @@
 """Channels in which every panel can be told, so that one network reads them all: what the pretrained model is shown.
 
 A named layout (`nn.channels.Layout`) gives each covariate of one panel a channel of its own. Here there are slots instead: flags
-and numbers are ranked by how much of past sales they explain, and the strongest take the slots. What the effects of all of
-them together let expect stands in the channel of what was expected, so that a covariate without a slot is not lost.
+that are crossed with the weekday come first, then flags by the size of their effects, then values of texts, the more frequent
+first; numbers by the size of theirs. What the effects of all flags and numbers together let expect stands in the channel of
+what was expected, so that one without a slot is not lost; a text without a slot is.
 """
 
 from dataclasses import asdict, dataclass
