@@ -4,7 +4,8 @@
 
 Trains the size `toy` on simulated retailers for so many STEPS (150), then forecasts simulated retailers that it has not seen,
 beside the seasonal naive forecast and the closed-form profile from which the network starts. Ends with 1 where the loss did not
-fall, or the skill over the naive forecast is not above zero.
+fall, or the skill over the naive forecast is not above zero. The losses of training are in a unit of each retailer's own
+(`models.worlds.closed_form_loss`): that they fall means something, that they are below 1 does not.
 """
 
 import sys
