@@ -23,6 +23,8 @@ from shelfcast.panel import PERIOD, SERIES, CovariateTable, SalesPanel
 
 MOST_CONTEXT: Final = 1_024
 MOST_AHEAD: Final = 128
+AHEAD: Final = {"h": MOST_AHEAD, "D": MOST_AHEAD, "W": 56, "M": 24, "Q": 24, "Y": 24}
+"""Periods that pretraining asked for in one pass, in whole tokens; beyond them the network is asked again."""
 CONTEXT: Final = {"h": 336, "D": 256, "W": 128, "M": 48, "Q": 24, "Y": 16}
 """Periods that the network itself looks at; further back reach the statistics: what was a year ago, levels, effects."""
 _ROWS: Final = 20_000  # past forecasts from which the profile's coefficients are learned

@@ -41,7 +41,8 @@ def run_network(runner: Runner, panel: SalesPanel, around: Surroundings, *, hori
         part = who.take(shelf.rows)
         block = around.block_of(panel.select(shelf.rows), context=context, horizon=steps)
         ahead = layout.horizon if rolls else steps
-        first = _ask(runner, around, part, shelf.groups, block, origin=context - 1, steps=ahead, series=series, count=len(have))
+        first = _ask(runner, around, part, shelf.groups, block, origin=context - 1, steps=ahead, series=series, count=len(have),
+                     asked=horizon if rolls else None)
         scale = first.scale[:, None]
         q, m = _beyond(np.arcsinh(first.quantiles), first.mean, first.expected / scale, min(horizon, ahead),
                        season=scheme.rhythm.season)
@@ -49,7 +50,7 @@ def run_network(runner: Runner, panel: SalesPanel, around: Surroundings, *, hori
         for more in range(1, passes):
             block = _lived(block, m[:, -layout.horizon:] * scale)
             later = _ask(runner, around, part, shelf.groups, block, origin=context - 1 + more * layout.horizon,
-                         steps=layout.horizon, series=series, count=len(have))
+                         steps=layout.horizon, series=series, count=len(have), asked=horizon - more * layout.horizon)
             told = np.arcsinh(later.quantiles * (later.scale[:, None] / scale)[..., None])
             q = np.concatenate([q, _no_narrower(told, q, middle, season=scheme.rhythm.season)], axis=1)
             m = np.concatenate([m, later.mean * (later.scale[:, None] / scale)], axis=1)
@@ -74,9 +75,18 @@ class _Said:
 
 
 def _ask(runner: Runner, around: Surroundings, who: Who, groups: np.ndarray, block: Block, *, origin: int, steps: int, series: int,
-         count: int) -> _Said:
-    """Stand at a column of a block and ask, some groups at a time."""
+         count: int, asked: int | None) -> _Said:
+    """Stand at a column of a block and ask, some groups at a time.
+
+    Parameters
+    ----------
+    asked : periods that are wanted; what lies beyond them in the last token is left empty, as it was in pretraining. None: nothing
+        is
+    """
     view = around.look(block, who, origin=origin, steps=steps)
+    if asked is not None and asked < around.layout.horizon:
+        empty = around.layout.horizon - asked
+        view.x[:, -empty:], view.anchor[:, -empty:] = 0.0, 0.0
     said = np.empty((len(block.sales), around.layout.horizon, count))
     middle, gate = np.empty((len(block.sales), around.layout.horizon)), np.empty(len(block.sales))
     for chosen, size in alike_in_size(groups, series):  # padding would be reckoned with as much as places are

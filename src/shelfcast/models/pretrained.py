@@ -20,7 +20,7 @@ import polars as pl
 from shelfcast.errors import SettingsError, WeightsError, shorten, shorten_path
 from shelfcast.forecast import Forecast, check_horizon, check_levels
 from shelfcast.models.base import Traits, require_future
-from shelfcast.models.in_context import CONTEXT, MOST_AHEAD, MOST_CONTEXT, InContext, undo_sold_out
+from shelfcast.models.in_context import AHEAD, CONTEXT, MOST_CONTEXT, InContext, undo_sold_out
 from shelfcast.models.network_forecast import run_network
 from shelfcast.models.profile import Profile, require_fitted
 from shelfcast.names import LEVELS
@@ -174,7 +174,7 @@ class Pretrained:
         self.runner_ = Runner(weights.onnx, threads=self.settings.threads)
 
     def predict(self, panel: SalesPanel, *, horizon: int, levels: Sequence[float] = LEVELS) -> Forecast:
-        """Forecast every series of the panel: 128 periods in one pass, further by rolling, as if the means had been sold."""
+        """Forecast every series of the panel: up to 128 periods in one pass, further by rolling, as if the means had been sold."""
         require_fitted(self, "context_")
         checked = check_levels(levels)
         require_future(panel, check_horizon(horizon))
@@ -189,7 +189,7 @@ class Pretrained:
 
     def _forecast(self, panel: SalesPanel, horizon: int, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         patch = self.weights_.patch
-        ahead = -(-min(horizon, MOST_AHEAD) // patch) * patch
+        ahead = -(-min(horizon, AHEAD[panel.frequency.unit]) // patch) * patch
         panel = undo_sold_out(panel)
         around = self.context_.around(panel, horizon=ahead)
         profile = self.context_.profile
