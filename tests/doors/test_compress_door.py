@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from datetime import date, timedelta
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 
 from shelfcast.cli.main import main
 from shelfcast.models import compressing
+from shelfcast.models.pretrained import CARD, GRAPH
 from shelfcast.models.worlds import Drawing, Worlds
 from shelfcast.nn import quantise
 from weights.tiny_pretrained import FEW, few_worlds, write_tiny_pretrained
@@ -62,8 +64,32 @@ def test_programs_read_the_same_as_one_document(weights, tmp_path):
     assert found["files"] == {"weights": str(tmp_path / "small")} and found["settings"]["int8"]
 
 
+def test_without_out_the_result_has_a_name_of_its_own_and_a_run_may_stand_for_its_weights(weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(weights, tmp_path / "run" / "weights")
+    code, out, talk = said("compress", tmp_path / "run", "--int8", "--rise", "0.5")
+    assert code == 0, talk
+    assert "--set weights=compressed" in out
+    card = json.loads((tmp_path / "compressed" / CARD).read_text())
+    assert card["precision"] == "int8" and card["command"] == "shelfcast compress run --int8 --rise 0.5"
+    code, _, talk = said("compress", "run", "--int8", "--out", "run/weights")
+    assert code == 2 and "holds the weights that are to be compressed" in talk
+    code, _, talk = said("compress", "compressed", "--int8")
+    assert code == 1 and "in eight bits already" in talk
+
+
+def test_a_saved_model_has_weights_that_can_be_put_into_eight_bits_and_not_pruned(weights, tmp_path):
+    (tmp_path / "run/model/learned").mkdir(parents=True)
+    for name in (CARD, GRAPH):
+        shutil.copy(weights / name, tmp_path / "run/model/learned" / name)
+    for where in ("run", "run/model"):
+        code, _, talk = said("compress", tmp_path / where, "--prune", "0.3", "--out", tmp_path / "small")
+        assert code == 1 and "neither pruned nor distilled" in talk
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
 @pytest.mark.parametrize(("flags", "told"), [
-    (["--out", "small"], "Nothing is asked for"), (["--int8"], "--out"),
+    (["--out", "small"], "Nothing is asked for"), (["--int8", "--out", "small", "--device", "gpu"], "must be cpu or cuda"),
     (["--prune", "30", "--out", "small"], "above 0 and below 1"),
     (["--distil-into", "teeny", "--out", "small"], "Did you mean 'tiny'")])
 def test_wrong_usage_is_refused_with_what_to_do(weights, tmp_path, monkeypatch, flags, told):
