@@ -1,13 +1,15 @@
 """`shelfcast finetune`: a table before and after, a run folder that forecasts, and a training that may be killed."""
 
 import json
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from shelfcast.cli.main import main
-from shelfcast.errors import SettingsError, UnknownNameError
+from shelfcast import workflow
+from shelfcast.cli.main import command_line, main
+from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
 from shelfcast.models.pretrained import CARD, TENSORS
 from shelfcast.models.registry import model_names
 from shelfcast.nn.adapt import Method
@@ -69,7 +71,9 @@ def test_the_run_keeps_scores_page_card_and_settings(tuned):
     assert "Before and after" in page and "Losses are shares of zero-shot" in page and "kept for this table alone" in page
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["verb"] == "finetune" and manifest["models"][0]["kept"] == "fine-tuned" and manifest["horizon"] == 7
-    assert json.loads((run / "weights" / CARD).read_text())["finetuning"]["settings"]["steps"] == 12
+    card = json.loads((run / "weights" / CARD).read_text())
+    assert card["finetuning"]["settings"]["steps"] == 12
+    assert card["command"].startswith("shelfcast finetune sales.csv --known promo") and str(tuned) not in card["command"]
     assert not list(tuned.glob("*.partial"))
 
 
@@ -141,6 +145,39 @@ def test_what_cannot_be_done_is_said_before_anything_is_left_behind(tmp_path, ch
     with pytest.raises(error, match=said):
         finetune(ask(tmp_path / "run", **changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_cannot_learn_are_refused_before_sales_are_read(tmp_path):
+    few = tmp_path / "eight-bits"
+    few.mkdir()
+    for path in toy_folder().iterdir():
+        if path.name != TENSORS:
+            (few / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(WeightsError, match="forecast and not learn"):
+        finetune(ask(tmp_path / "run", sales=str(tmp_path / "nowhere.csv"), weights=str(few)))
+    assert [p.name for p in tmp_path.iterdir()] == ["eight-bits"]
+
+
+@pytest.mark.parametrize("typed", ["a.csv b.csv c.csv --method full --run r", "a.csv --method full b.csv --run r c.csv",
+                                   "--method full --run r a.csv b.csv c.csv"])
+def test_several_sales_may_stand_anywhere_among_the_flags(typed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(workflow, "finetune", lambda settings, **_: asked.append(settings) or sys.exit(0))
+    with pytest.raises(SystemExit):
+        main(["finetune", *typed.split()])
+    assert (asked[0].sales, asked[0].more, asked[0].method) == ("a.csv", ("b.csv", "c.csv"), "full")
+
+
+def test_a_command_is_told_without_folders_and_passwords():
+    typed = ["finetune", "/home/ann/my sales.csv", "postgresql://ann:secret@host/shop", "--run=/srv/run", "--set",
+             "weights=/srv/tiny,context=32", "--columns", "item=a/b"]
+    assert command_line(typed) == ("shelfcast finetune 'my sales.csv' 'postgresql://ann:***@host/shop' --run=run --set "
+                                   "weights=tiny,context=32 --columns item=a/b")
+
+
+def test_a_wrong_flag_among_several_sales_is_named(capsys):
+    assert main(["finetune", "a.csv", "--method", "full", "b.csv", "-x", "--run", "r"]) == 2
+    assert "'-x' is not known here" in capsys.readouterr().err
 
 
 def test_the_methods_of_the_settings_are_those_of_the_network():

@@ -158,6 +158,8 @@ def test_what_cannot_be_done_is_said(tmp_path):
         asked(method="tops")
     with pytest.raises(SettingsError, match="rate is 2"):
         asked(rate=2.0)
+    with pytest.raises(SettingsError, match="context is 2,000; the network looks at 1,024 periods at most"):
+        asked(context=2000)
     with pytest.raises(WeightsError, match="no pretrained weights"):
         finetune([(shop(), HORIZON)], asked(weights=str(tmp_path / "none")), progress=False)
     for path in toy_folder().iterdir():
