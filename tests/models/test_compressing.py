@@ -88,10 +88,10 @@ def test_a_compression_that_was_stopped_goes_on_where_it_was(weights, tmp_path):
 
 @pytest.mark.slow
 def test_after_pruning_what_is_left_learns_and_loses_less(weights, tmp_path):
-    bare = compress(weights, tmp_path / "bare", quick(prune=0.5, steps=0), progress=False)
-    taught = compress(weights, tmp_path / "taught", quick(prune=0.5, steps=40), progress=False)
+    bare = compress(weights, tmp_path / "bare", quick(prune=0.4, steps=0), progress=False)
+    taught = compress(weights, tmp_path / "taught", quick(prune=0.4, steps=40), progress=False)
     assert taught.trained["pruned"].steps == 40
-    assert taught.table[-1].loss != bare.table[-1].loss and taught.table[-1].parameters == bare.table[-1].parameters
+    assert taught.table[-1].loss < bare.table[-1].loss and taught.table[-1].parameters == bare.table[-1].parameters
 
 
 def test_truths_lie_below_quantiles_as_often_as_levels_say_also_where_all_are_zero():
