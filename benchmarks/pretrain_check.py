@@ -10,6 +10,7 @@ fall, or the skill over the naive forecast is not above zero. The losses of trai
 
 import sys
 import tempfile
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +43,13 @@ def scaled_loss(truth: np.ndarray, quantiles: np.ndarray, past: np.ndarray, seas
 
 
 def losses(weights: Path, regime: str, seed: int) -> dict[str, float]:
-    """Loss of each model on the last horizon of one unseen world."""
-    world = draw_world(seed, regime=regime)
-    horizon = HORIZONS[world.panel.frequency.unit]
-    past = cut(world.panel, world.panel.cutoff - horizon)
+    """Loss of each model on the last horizon of one unseen world, the first from `seed` on whose books have no gaps there."""
+    for number in count(seed, step=100):
+        world = draw_world(number, regime=regime)
+        horizon = HORIZONS[world.panel.frequency.unit]
+        past = cut(world.panel, world.panel.cutoff - horizon)
+        if all(past.given(name, horizon).all() for name, kind in past.covariates.items() if kind == "known"):
+            break
     whole = {tuple(k): i for i, k in enumerate(world.panel.series.select("item", "location").rows())}
     at = np.array([whole[tuple(k)] for k in past.series.select("item", "location").rows()])
     truth = world.truth[at, -horizon:]
