@@ -11,7 +11,6 @@ from shelfcast import workflow
 from shelfcast.cli.main import command_line, main
 from shelfcast.errors import SettingsError, UnknownNameError, WeightsError
 from shelfcast.models.pretrained import CARD, TENSORS
-from shelfcast.models.registry import model_names
 from shelfcast.nn.adapt import Method
 from shelfcast.nn.callbacks import CsvHistory
 from shelfcast.settings import FinetuneMethod, FinetuneSettings
@@ -19,7 +18,6 @@ from shelfcast.workflow import finetune
 from weights.shop import sales
 from weights.toy import toy_folder
 
-pytestmark = pytest.mark.skipif("pretrained" not in model_names(), reason="no pretrained model is registered")
 OPTIONS = {"validate_every": 3, "series": 8, "context": 32, "rate": 0.02, "ema": 0.0}
 
 
